@@ -1,0 +1,79 @@
+"""Stage 0 of minilibri-2mix: find or download Mini LibriSpeech, split its speakers, write the lists."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from download import download_archives
+
+from separation.config import Conf, load_corpus_config
+from separation.corpus.lists import Utterance, make_lists, split_speakers, write_lists
+from separation.errors import RecipeError, run_command
+
+
+def main() -> None:
+    """Parse the command line and make ``sources``, ``sources.csv`` and ``lists/``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--data_dir", type=Path, required=True)
+    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
+    arguments = parser.parse_args()
+    conf = load_corpus_config(arguments.corpus, arguments.overrides)
+    facts, data_dir = conf["corpus"], arguments.data_dir
+    if facts["corpus_dir"]:
+        corpus_dir = Path(facts["corpus_dir"]).resolve()
+        if not corpus_dir.is_dir():
+            raise RecipeError(f"--corpus_dir {corpus_dir}: no such folder")
+    else:
+        corpus_dir = download_archives(facts["base_url"], facts["archives"], data_dir.resolve())
+    utterances = find_utterances(corpus_dir, conf)
+    lists = make_lists(utterances, facts["n_src"], facts["n_mixtures"], conf["seed"])
+    refer(data_dir / "sources", corpus_dir)
+    write_lists(data_dir, utterances, lists)
+    for split, lines in lists.items():
+        voices = {(u.speaker, u.gender) for u in utterances if u.split == split}
+        women = sum(gender == "F" for _, gender in voices)
+        print(f"{split}: {women} women, {len(voices) - women} men, {len(lines)} mixtures")
+
+
+def find_utterances(corpus_dir: Path, conf: Conf) -> list[Utterance]:
+    """Find ``<part>/<speaker>/<chapter>/*.flac`` and give every speaker a split."""
+    paths = sorted(p.relative_to(corpus_dir) for p in corpus_dir.glob("*/*/*/*.flac"))
+    if not paths:
+        raise RecipeError(
+            f"{corpus_dir}: no <part>/<speaker>/<chapter>/*.flac below it;"
+            " --corpus_dir is the folder LibriSpeech/ that holds train-clean-5/"
+        )
+    genders = read_genders(corpus_dir / "SPEAKERS.TXT")
+    unknown = sorted({p.parts[1] for p in paths} - set(genders))
+    if unknown:
+        raise RecipeError(f"{corpus_dir / 'SPEAKERS.TXT'}: no speaker {unknown[0]} in it")
+    splits = split_speakers(
+        {p.parts[1]: genders[p.parts[1]] for p in paths}, conf["corpus"]["shares"], conf["seed"]
+    )
+    return [
+        Utterance(p.as_posix(), p.parts[1], genders[p.parts[1]], splits[p.parts[1]]) for p in paths
+    ]
+
+
+def read_genders(path: Path) -> dict[str, str]:
+    """Read LibriSpeech's ``SPEAKERS.TXT``: lines of ``id | sex | part | minutes | name``."""
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such file; it comes with LibriSpeech's archives")
+    rows = [line.split("|") for line in path.read_text(encoding="utf-8").splitlines()]
+    return {row[0].strip(): row[1].strip() for row in rows if len(row) > 2 and row[0][0] != ";"}
+
+
+def refer(link: Path, target: Path) -> None:
+    """Make ``link`` a symbolic link to ``target``."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink():
+        link.unlink()
+    elif link.exists():
+        raise RecipeError(f"{link}: in the way; remove it, a link to {target} goes there")
+    link.symlink_to(target, target_is_directory=True)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,39 @@
+"""Stage 1: mix the recordings as the lists say."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from separation.config import load_corpus_config, wav_folder
+from separation.corpus.lists import SPLITS
+from separation.corpus.mixing import mix_split, remove_unused
+from separation.errors import run_command
+
+
+def main() -> None:
+    """Parse the command line and mix every split."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--data_dir", type=Path, required=True)
+    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
+    arguments = parser.parse_args()
+    conf = load_corpus_config(arguments.corpus, arguments.overrides)
+    facts = conf["corpus"]
+    wav_dir = wav_folder(arguments.data_dir, conf)
+    for split in SPLITS:
+        mix_split(
+            arguments.data_dir,
+            wav_dir,
+            split,
+            sample_rate=facts["sample_rate"],
+            mode=facts["mode"],
+            n_src=facts["n_src"],
+            nj=conf["nj"] or -1,
+        )
+    remove_unused(wav_dir, facts["n_src"])
+    print(f"mixtures are in {wav_dir}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,1 @@
+"""Single-channel speech separation: corpora, models, training, inference, evaluation, reports."""

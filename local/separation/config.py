@@ -1,0 +1,175 @@
+"""The YAML configuration: load, merge, override, reject what is unknown.
+
+Entry points: :func:`load_config` for stages that train, :func:`load_corpus_config` for stages that
+make data, :func:`load_resolved` for everything after training.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from separation.errors import RecipeError, nearest
+from separation.files import atomic_path
+
+ROOT = Path(__file__).resolve().parents[2]
+Conf = dict[str, Any]
+
+
+def load_config(corpus: str, tag: str, conf_file: Path | None, overrides: list[str]) -> Conf:
+    """Merge base <- corpus <- system <- overrides into one checked configuration.
+
+    Args:
+        corpus: a folder of ``egs/``.
+        tag: names the system; its file is ``conf/<tag>.yaml`` unless ``conf_file`` is given.
+        conf_file: the system's YAML file, or None.
+        overrides: ``a.b=value`` each, the value in YAML.
+
+    Raises:
+        RecipeError: unknown corpus, tag or key, or a value of the wrong type.
+    """
+    conf = _base_and_corpus(corpus)
+    path = conf_file or ROOT / "conf" / f"{tag}.yaml"
+    if not path.is_file():
+        if conf_file:
+            raise RecipeError(f"{path}: no such file; give an existing YAML file to --conf")
+        known = sorted(p.stem for p in (ROOT / "conf").glob("*.yaml") if p.stem != "base")
+        raise RecipeError(
+            f"--tag {tag}: there is no conf/{tag}.yaml{nearest(tag, known)};"
+            f" tags there are: {', '.join(known)}; for another give --conf FILE"
+        )
+    _merge(conf, read_yaml(path), str(path))
+    return _finish(conf, overrides)
+
+
+def load_corpus_config(corpus: str, overrides: list[str]) -> Conf:
+    """Merge base <- corpus <- overrides: what stages 0 to 2 need."""
+    return _finish(_base_and_corpus(corpus), overrides)
+
+
+def load_resolved(exp_dir: Path, overrides: list[str] | None = None) -> Conf:
+    """Read the resolved configuration of an experiment folder, with overrides on top."""
+    path = exp_dir / "conf.yaml"
+    if not path.is_file():
+        raise RecipeError(f"{path}: not there; train first (stage 3) or give another --exp_dir")
+    conf = read_yaml(path)
+    return _override(conf, overrides or [])
+
+
+def save_resolved(conf: Conf, path: Path) -> None:
+    """Write a configuration as YAML."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(yaml.safe_dump(conf, sort_keys=False), encoding="utf-8")
+
+
+def read_yaml(path: Path) -> Conf:
+    """Read a YAML file that holds a mapping."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: no such file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: must hold keys and values")
+    return content
+
+
+def _base_and_corpus(corpus: str) -> Conf:
+    conf = read_yaml(ROOT / "conf" / "base.yaml")
+    path = ROOT / "egs" / corpus / "conf.yaml"
+    if not corpus or not path.is_file():
+        known = sorted(p.parent.name for p in (ROOT / "egs").glob("*/conf.yaml"))
+        raise RecipeError(
+            f"--corpus {corpus}: there is no egs/{corpus}/conf.yaml{nearest(corpus, known)};"
+            f" corpora there are: {', '.join(known)}"
+        )
+    facts = read_yaml(path)
+    # A corpus may have facts of its own; they become known keys for what is merged later.
+    for key, value in (facts.get("corpus") or {}).items():
+        conf["corpus"].setdefault(key, deepcopy(value))
+    _merge(conf, facts, str(path))
+    conf["corpus"]["name"] = corpus
+    return conf
+
+
+def _finish(conf: Conf, overrides: list[str]) -> Conf:
+    n_src_before = conf["corpus"]["n_src"]
+    _override(conf, overrides)
+    # --n_src 3 alone is enough: the network separates what the corpus mixes.
+    if conf["corpus"]["n_src"] != n_src_before and not any(
+        item.startswith("net_conf.num_spks=") for item in overrides
+    ):
+        conf["net_conf"]["num_spks"] = conf["corpus"]["n_src"]
+    return conf
+
+
+def _override(conf: Conf, overrides: list[str]) -> Conf:
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"override '{item}': write key=value, such as optim.lr=5e-4")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"override '{item}': the value is not YAML") from error
+        nested: Conf = {}
+        place = nested
+        *parents, last = key.split(".")
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+        _merge(conf, nested, "command line")
+    return conf
+
+
+def _merge(conf: Conf, changes: Conf, source: str, prefix: str = "") -> None:
+    """Merge ``changes`` into ``conf`` in place; every key must be there already."""
+    for key, value in changes.items():
+        name = f"{prefix}{key}"
+        if key not in conf:
+            raise RecipeError(f"{source}: unknown key '{name}'{nearest(str(key), map(str, conf))}")
+        if isinstance(conf[key], dict):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{source}: '{name}' must hold keys and values")
+            _merge(conf[key], value, source, f"{name}.")
+        else:
+            conf[key] = _converted(value, conf[key], name, source)
+
+
+def _converted(value: Any, default: Any, name: str, source: str) -> Any:
+    """Give ``value`` the type of ``default``; YAML 1.1 reads 5e-4 as a string and 5 as an int."""
+    if default is None or (value is None and isinstance(default, str)):
+        return value if value is not None else default
+    try:
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise ValueError
+        elif isinstance(default, int):
+            if isinstance(value, bool) or int(value) != float(value):
+                raise ValueError
+            value = int(value)
+        elif isinstance(default, float):
+            if isinstance(value, bool):
+                raise ValueError
+            value = float(value)
+        elif isinstance(default, str):
+            value = str(value)
+        elif not isinstance(value, type(default)):
+            raise ValueError
+    except (TypeError, ValueError) as error:
+        kind = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+        wanted = kind.get(type(default).__name__, f"a {type(default).__name__}")
+        raise RecipeError(f"{source}: '{name}' must be {wanted}, not '{value}'") from error
+    return value
+
+
+def wav_folder(data_dir: Path, conf: Conf) -> Path:
+    """Where the mixtures of a corpus are: ``<data_dir>/wav8k/min`` for 8 kHz and ``mode: min``."""
+    facts = conf["corpus"]
+    return data_dir / f"wav{facts['sample_rate'] // 1000}k" / facts["mode"]

@@ -1,0 +1,1 @@
+"""Mixtures and their sources: reading, levels, mixing, manifests, datasets."""

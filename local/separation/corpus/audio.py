@@ -1,0 +1,118 @@
+"""Reading and writing audio, with one clear line for a file that is not what it should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from separation.errors import RecipeError
+from separation.files import atomic_path
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """Header of an audio file: length in frames (samples a channel), rate in Hz, sample format."""
+
+    frames: int
+    sample_rate: int
+    channels: int
+    format: str
+    subtype: str
+
+
+def audio_info(path: str | Path) -> AudioInfo:
+    """Read the header of an audio file.
+
+    Raises:
+        RecipeError: the file is missing or is not audio.
+    """
+    if not Path(path).is_file():
+        raise RecipeError(f"{path}: no such file")
+    try:
+        info = soundfile.info(str(path))
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise RecipeError(f"{path}: cannot be read as audio") from error
+    return AudioInfo(info.frames, info.samplerate, info.channels, info.format, info.subtype)
+
+
+def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
+    """Read all channels of a file.
+
+    Returns:
+        float32 samples of shape ``(channel, time)`` in [-1, 1), and the rate in Hz.
+
+    Raises:
+        RecipeError: missing, unreadable, truncated or empty, or samples that are NaN or Inf.
+    """
+    info = audio_info(path)
+    try:
+        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise RecipeError(f"{path}: cannot be decoded; the file is damaged or cut short") from error
+    if samples.shape[0] == 0:
+        raise RecipeError(f"{path}: no samples in it")
+    if samples.shape[0] != info.frames or _cut_short(path, info):
+        raise RecipeError(f"{path}: cut short; the header promises more samples than there are")
+    if not np.isfinite(samples).all():
+        raise RecipeError(f"{path}: samples that are NaN or Inf")
+    return samples.T, rate
+
+
+def read_audio(path: str | Path, sample_rate: int | None = None) -> np.ndarray:
+    """Read a mono file.
+
+    Args:
+        path: the file.
+        sample_rate: the rate that it must have, in Hz; None takes any.
+
+    Returns:
+        float32 samples of shape ``(time,)``.
+
+    Raises:
+        RecipeError: as :func:`read_channels`, or more than one channel, or another rate.
+    """
+    samples, rate = read_channels(path)
+    if samples.shape[0] != 1:
+        raise RecipeError(f"{path}: {samples.shape[0]} channels; one is needed")
+    if sample_rate is not None and rate != sample_rate:
+        raise RecipeError(f"{path}: {rate} Hz, but {sample_rate} Hz is needed")
+    return samples[0]
+
+
+def load_resampled(path: str | Path, sample_rate: int) -> np.ndarray:
+    """Read a mono file of any rate and resample it to ``sample_rate`` Hz (soxr, VHQ)."""
+    info = audio_info(path)
+    samples = read_audio(path)
+    if info.sample_rate == sample_rate:
+        return samples
+    return soxr.resample(samples, info.sample_rate, sample_rate, quality="VHQ")
+
+
+def write_int16(path: str | Path, samples: np.ndarray, sample_rate: int) -> None:
+    """Write samples of shape ``(time,)`` as a 16-bit file, round(2^15 x), whole or not at all."""
+    integers = np.clip(np.round(samples * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
+    with atomic_path(path) as temporary:
+        soundfile.write(temporary, integers, sample_rate, subtype="PCM_16")
+
+
+def _cut_short(path: str | Path, info: AudioInfo) -> bool:
+    """Whether a 16-bit RIFF file has fewer bytes than its data chunk claims.
+
+    libsndfile lowers the frame count of such a file without a word.
+    """
+    if info.format != "WAV":
+        return False
+    with open(path, "rb") as file:
+        header = file.read(12)
+        while len(chunk := file.read(8)) == 8:
+            size = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                # Streams written to a pipe carry 0 or 2^32-1 here: their length is unknown.
+                remaining = Path(path).stat().st_size - file.tell()
+                return size < 0xFFFFFF00 and size > remaining and header[:4] == b"RIFF"
+            file.seek(size + size % 2, 1)
+    return False

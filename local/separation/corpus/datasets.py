@@ -1,0 +1,274 @@
+"""Datasets of mixtures for training and evaluation.
+
+:class:`ChunkDataset` and :class:`DynamicMixing` feed training and are indexed by ``(epoch, index)``, which
+:class:`EpochSampler` yields: what an item holds depends on the seed, the epoch and the index alone, so
+a resumed run, and any number of loader processes, sees the same data. :class:`WholeDataset` feeds
+validation. :func:`collate` makes a batch of ragged items.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+import soxr
+import torch
+from joblib import Parallel, delayed
+from torch.utils.data import Dataset, Sampler
+
+from separation.corpus.audio import load_resampled, read_audio
+from separation.corpus.levels import active_level
+from separation.corpus.lists import Utterance
+from separation.corpus.mixing import mix_sources
+from separation.errors import RecipeError
+
+Item = tuple[torch.Tensor, torch.Tensor]
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+# A crop quieter than this against the utterance's active level is a pause: another one is drawn.
+PAUSE_DB = -20.0
+CROP_TRIES = 10
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Stack mixtures of different lengths, zero-padded at the end.
+
+    Returns:
+        mixtures ``(batch, time)``, sources ``(batch, source, time)``, lengths ``(batch,)`` in samples.
+    """
+    lengths = torch.tensor([mixture.shape[-1] for mixture, _ in items])
+    longest = int(lengths.max())
+    mixtures = torch.zeros(len(items), longest)
+    sources = torch.zeros(len(items), items[0][1].shape[0], longest)
+    for row, (mixture, source) in enumerate(items):
+        mixtures[row, : mixture.shape[-1]] = mixture
+        sources[row, :, : source.shape[-1]] = source
+    return mixtures, sources, lengths
+
+
+class EpochSampler(Sampler):
+    """Yields ``(epoch, index)`` in an order that the seed and the epoch decide.
+
+    With several processes each takes every ``world``-th place of the same order, so together they see
+    what one process would. ``start`` leaves out the first items of an epoch, for resuming within one.
+
+    Args:
+        size: items of an epoch; the last few that ``world`` processes cannot share are left out.
+        seed: of the order.
+        rank: this process.
+        world: number of processes.
+    """
+
+    def __init__(self, size: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.size, self.seed, self.rank, self.world = size, seed, rank, world
+        self.epoch = 0
+        self.start = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration yields; Lightning calls this."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
+        start, self.start = self.start, 0
+        mine = order[: len(self) * self.world][self.rank :: self.world][start:]
+        # A generator: Lightning sets the epoch after it has asked for the iterator.
+        yield from ((self.epoch, int(index)) for index in mine)
+
+    def __len__(self) -> int:
+        return self.size // self.world
+
+
+class ShardSampler(Sampler):
+    """Yields every ``world``-th index in order, so that all processes together see each one once."""
+
+    def __init__(self, size: int, rank: int = 0, world: int = 1) -> None:
+        self.size, self.rank, self.world = size, rank, world
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.rank, self.size, self.world))
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self.size, self.world))
+
+
+class ChunkDataset(Dataset):
+    """Training chunks of ``chunk_size`` samples from the mixtures of a manifest.
+
+    Mixtures shorter than ``least`` are left out, those shorter than a chunk zero-padded at the end. Of
+    longer ones, ``split: random`` takes one chunk whose start is drawn anew every epoch; ``split: all``
+    takes every chunk, the last one ending with the mixture.
+
+    Args:
+        manifest: as :func:`separation.corpus.manifest.read_manifest` returns it.
+        n_src: sources of a mixture.
+        chunk_size: samples.
+        least: samples.
+        split: ``random`` or ``all``.
+        sample_rate: Hz that the files must have.
+        seed: of the chunk starts.
+    """
+
+    def __init__(
+        self,
+        manifest: pd.DataFrame,
+        n_src: int,
+        chunk_size: int,
+        least: int,
+        split: str,
+        sample_rate: int,
+        seed: int,
+    ) -> None:
+        if split not in ("random", "all"):
+            raise RecipeError(f"data.split is '{split}'; it must be random or all")
+        self.manifest = manifest[manifest["length"] >= least].reset_index(drop=True)
+        if self.manifest.empty:
+            raise RecipeError(f"data.least={least}: no training mixture is that long")
+        self.n_src, self.chunk_size, self.sample_rate, self.seed = (
+            n_src,
+            chunk_size,
+            sample_rate,
+            seed,
+        )
+        self.chunks: list[tuple[int, int | None]] = []
+        for row, length in enumerate(self.manifest["length"]):
+            if split == "random":
+                self.chunks.append((row, None))
+            else:
+                last = max(0, length - chunk_size)
+                self.chunks += [(row, start) for start in range(0, last, chunk_size)]
+                self.chunks.append((row, last))
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def __getitem__(self, key: tuple[int, int]) -> Item:
+        """Mixture ``(time,)`` and sources ``(source, time)``, both ``chunk_size`` samples long."""
+        epoch, index = key
+        row, start = self.chunks[index]
+        record = self.manifest.iloc[row]
+        if start is None:
+            rng = np.random.default_rng([self.seed, epoch, index])
+            start = int(rng.integers(0, max(0, record["length"] - self.chunk_size) + 1))
+        signals = np.zeros((self.n_src + 1, self.chunk_size), dtype=np.float32)
+        for signal, path in zip(signals, file_names(record, self.n_src), strict=True):
+            part, rate = soundfile.read(
+                path, frames=self.chunk_size, start=start, dtype="float32", always_2d=True
+            )
+            if rate != self.sample_rate or part.shape[1] != 1:
+                raise RecipeError(f"{path}: {rate} Hz, {part.shape[1]} channels; stage 2 checks it")
+            signal[: len(part)] = part[:, 0]
+        return torch.from_numpy(signals[0]), torch.from_numpy(signals[1:])
+
+
+class WholeDataset(Dataset):
+    """Whole mixtures of a manifest from their first sample to their last, in the manifest's order."""
+
+    def __init__(self, manifest: pd.DataFrame, n_src: int, sample_rate: int) -> None:
+        self.manifest, self.n_src, self.sample_rate = manifest, n_src, sample_rate
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __getitem__(self, index: int) -> Item:
+        """Mixture ``(time,)`` and sources ``(source, time)``."""
+        paths = file_names(self.manifest.iloc[index], self.n_src)
+        signals = [read_audio(path, self.sample_rate) for path in paths]
+        if len({len(signal) for signal in signals}) != 1:
+            raise RecipeError(f"{paths[0]}: its sources have other lengths; stage 2 checks it")
+        return torch.from_numpy(signals[0]), torch.from_numpy(np.stack(signals[1:]))
+
+
+def file_names(record: pd.Series, n_src: int) -> list[str]:
+    """Paths of the mixture and its sources in a row of a manifest."""
+    return [record["mixture_path"], *(record[f"source_{i + 1}_path"] for i in range(n_src))]
+
+
+class DynamicMixing(Dataset):
+    """Mixtures made on the fly: new speakers, utterances, crops, gains and speeds every epoch.
+
+    Speakers of a mixture differ always. Recordings are decoded once and kept in memory as 16 bit.
+
+    Args:
+        utterances: recordings of the training split.
+        sources_dir: folder of their paths.
+        n_src: speakers of a mixture.
+        chunk_size: samples of a mixture; shorter recordings are zero-padded at the end.
+        size: mixtures of an epoch.
+        sample_rate: Hz; other rates are resampled.
+        gain_range: dB; gains are drawn in +- this.
+        speed_range: a source plays at 1 +- up to this times its speed (and pitch); 0 leaves it.
+        seed: of all that is drawn.
+        nj: processes that decode.
+    """
+
+    def __init__(
+        self,
+        utterances: list[Utterance],
+        sources_dir: Path,
+        n_src: int,
+        chunk_size: int,
+        size: int,
+        sample_rate: int,
+        gain_range: float,
+        speed_range: float,
+        seed: int,
+        nj: int,
+    ) -> None:
+        if not 0 <= speed_range < 1:
+            raise RecipeError(f"data.speed_range is {speed_range}; it must be in [0, 1)")
+        self.n_src, self.chunk_size, self.size = n_src, chunk_size, size
+        self.gain_range, self.speed_range, self.seed = gain_range, speed_range, seed
+        jobs = (delayed(_decode)(sources_dir / u.path, sample_rate) for u in utterances)
+        self.speakers: dict[str, list[tuple[np.ndarray, float]]] = defaultdict(list)
+        for utterance, (samples, level) in zip(
+            utterances, Parallel(n_jobs=nj)(jobs), strict=True
+        ):
+            if level > 0:
+                self.speakers[utterance.speaker].append((samples, level))
+        self.names = sorted(self.speakers)
+        if len(self.names) < n_src:
+            raise RecipeError(
+                f"{sources_dir}: {len(self.names)} speakers in tr, but a mixture needs {n_src}"
+            )
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, key: tuple[int, int]) -> Item:
+        """Mixture ``(time,)`` and sources ``(source, time)``, both ``chunk_size`` samples long."""
+        rng = np.random.default_rng([self.seed, *key])
+        chosen = rng.choice(len(self.names), self.n_src, replace=False)
+        signals, levels = [], []
+        for speaker in chosen:
+            takes = self.speakers[self.names[speaker]]
+            samples, level = takes[rng.integers(len(takes))]
+            signals.append(self._crop(samples, level, rng))
+            levels.append(level)
+        gains = tuple(rng.uniform(-self.gain_range, self.gain_range, self.n_src))
+        mixture, sources = mix_sources(signals, levels, gains, "min")
+        return torch.from_numpy(mixture.astype(np.float32)), torch.from_numpy(
+            sources.astype(np.float32)
+        )
+
+    def _crop(self, samples: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+        speed = 1 + rng.uniform(-self.speed_range, self.speed_range)
+        needed = int(np.ceil(self.chunk_size * speed))
+        floor = level * 10 ** (PAUSE_DB / 10)
+        for _ in range(CROP_TRIES):
+            start = rng.integers(0, max(0, len(samples) - needed) + 1)
+            crop = samples[start : start + needed].astype(np.float32) / 2**15
+            if np.square(crop).mean() >= floor:
+                break
+        if self.speed_range:
+            crop = soxr.resample(crop, speed, 1.0, quality="MQ")
+        return np.pad(crop, (0, max(0, self.chunk_size - len(crop))))[: self.chunk_size]
+
+
+def _decode(path: Path, sample_rate: int) -> tuple[np.ndarray, float]:
+    samples = load_resampled(path, sample_rate)
+    return np.round(samples * 2.0**15).astype(np.int16), active_level(samples, sample_rate)

@@ -1,0 +1,210 @@
+"""From single-speaker recordings to mixing lists in WSJ0-2mix's format.
+
+A list has one mixture a line, ``path1 gain1_dB path2 gain2_dB [path3 gain3_dB]``. The recordings in use
+stand in ``sources.csv`` with their speaker, gender and split. Entry points: :func:`split_speakers`,
+:func:`make_lists`, :func:`write_lists`; for stages after that :func:`read_sources`, :func:`read_list`.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import random
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from separation.errors import RecipeError
+from separation.files import atomic_path
+
+SPLITS = ("tr", "cv", "tt")
+MAX_GAIN_DB = 2.5
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A recording of one speaker: path below the sources folder, gender F, M or empty, tr, cv or tt."""
+
+    path: str
+    speaker: str
+    gender: str
+    split: str
+
+
+@dataclass(frozen=True)
+class ListLine:
+    """One mixture of a list: the paths of its sources and the gain of each in dB."""
+
+    paths: tuple[str, ...]
+    gains: tuple[float, ...]
+
+    @property
+    def mixture_id(self) -> str:
+        """``<utt1>_<gain1>_<utt2>_<gain2>``, gains in up to five significant digits."""
+        return "_".join(
+            f"{Path(path).stem}_{gain:.5g}" for path, gain in zip(self.paths, self.gains, strict=True)
+        )
+
+    def __str__(self) -> str:
+        return " ".join(
+            f"{path} {gain:.5g}" for path, gain in zip(self.paths, self.gains, strict=True)
+        )
+
+
+def split_speakers(
+    speakers: dict[str, str], shares: dict[str, float], seed: int
+) -> dict[str, str]:
+    """Give every speaker one split, so that no voice is in two, with the genders balanced in cv and tt.
+
+    Args:
+        speakers: gender of each speaker.
+        shares: share of the speakers that go to ``cv`` and ``tt``; at least two of each gender,
+            as long as that leaves speakers to train on.
+        seed: the order in which speakers are drawn.
+
+    Returns:
+        split of each speaker.
+    """
+    by_gender: dict[str, list[str]] = defaultdict(list)
+    for speaker in sorted(speakers):
+        by_gender[speakers[speaker]].append(speaker)
+    fewest = min(len(group) for group in by_gender.values())
+    splits = {}
+    for gender in sorted(by_gender):
+        group = by_gender[gender]
+        random.Random(f"{seed} {gender}").shuffle(group)
+        start = 0
+        for split in ("tt", "cv"):
+            count = min(max(2, round(shares[split] * fewest)), len(group) // 3)
+            splits.update(dict.fromkeys(group[start : start + count], split))
+            start += count
+        splits.update(dict.fromkeys(group[start:], "tr"))
+    return splits
+
+
+def make_lists(
+    utterances: list[Utterance], n_src: int, n_mixtures: dict[str, int], seed: int
+) -> dict[str, list[str]]:
+    """Draw the mixtures of every split.
+
+    Each speaker's gender is drawn first, women and men alike, so a quarter of two-speaker mixtures is
+    FF, a half FM, a quarter MM. All speakers of a mixture differ. Gains are +x, -x (and 0 for a third
+    speaker) with x uniform in [0, 2.5] dB, as in WSJ0-2mix.
+
+    Raises:
+        RecipeError: a split has fewer speakers than a mixture needs, or too few different mixtures.
+    """
+    lists = {}
+    for split in SPLITS:
+        by_speaker: dict[str, list[Utterance]] = defaultdict(list)
+        for utterance in utterances:
+            if utterance.split == split:
+                by_speaker[utterance.speaker].append(utterance)
+        if n_mixtures[split] and len(by_speaker) < n_src:
+            raise RecipeError(
+                f"{split}: {len(by_speaker)} speakers, but a mixture needs {n_src};"
+                " give a corpus with more speakers or a smaller --n_src"
+            )
+        rng = random.Random(f"{seed} {n_src} {split}")
+        lines: dict[str, str] = {}
+        tries = 0
+        while len(lines) < n_mixtures[split]:
+            line = _draw(by_speaker, n_src, rng)
+            lines.setdefault(line.mixture_id, str(line))
+            tries += 1
+            if tries > 10 * n_mixtures[split] + 100:
+                raise RecipeError(
+                    f"{split}: only {len(lines)} different mixtures found of"
+                    f" corpus.n_mixtures.{split}={n_mixtures[split]}; ask for fewer"
+                )
+        lists[split] = list(lines.values())
+    return lists
+
+
+def _draw(by_speaker: dict[str, list[Utterance]], n_src: int, rng: random.Random) -> ListLine:
+    speakers = sorted(by_speaker)
+    genders = sorted({by_speaker[s][0].gender for s in speakers})
+    chosen: list[str] = []
+    for _ in range(n_src):
+        gender = rng.choice(genders)
+        free = [s for s in speakers if s not in chosen]
+        chosen.append(rng.choice([s for s in free if by_speaker[s][0].gender == gender] or free))
+    x = rng.uniform(0, MAX_GAIN_DB)
+    gains = (float(f"{x:.5g}"), float(f"{-x:.5g}"), *[0.0] * (n_src - 2))
+    paths = tuple(rng.choice(by_speaker[speaker]).path for speaker in chosen)
+    return ListLine(paths, gains[:n_src])
+
+
+def write_lists(data_dir: Path, utterances: list[Utterance], lists: dict[str, list[str]]) -> None:
+    """Write ``sources.csv`` and ``lists/mix_<N>_spk_<split>.txt`` below ``data_dir``."""
+    for split, lines in lists.items():
+        n_src = len(parse_line(lines[0], split).paths) if lines else 0
+        if lines:
+            with atomic_path(list_path(data_dir, n_src, split)) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    with atomic_path(data_dir / "sources.csv") as temporary:
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["path", "speaker", "gender", "split"])
+            writer.writerows([u.path, u.speaker, u.gender, u.split] for u in utterances)
+
+
+def list_path(data_dir: Path, n_src: int, split: str) -> Path:
+    """Where the mixing list of a split is."""
+    return data_dir / "lists" / f"mix_{n_src}_spk_{split}.txt"
+
+
+def read_sources(data_dir: Path) -> list[Utterance]:
+    """Read ``sources.csv``, the recordings in use."""
+    path = data_dir / "sources.csv"
+    if not path.is_file():
+        raise RecipeError(f"{path}: not there; stage 0 makes it")
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = {"path", "speaker", "gender", "split"} - set(reader.fieldnames or [])
+        if missing:
+            raise RecipeError(f"{path}: column '{sorted(missing)[0]}' is missing")
+        return [Utterance(r["path"], r["speaker"], r["gender"], r["split"]) for r in reader]
+
+
+def read_list(path: Path, n_src: int) -> list[ListLine]:
+    """Read and check a mixing list.
+
+    Raises:
+        RecipeError: missing, empty, or a line that is wrong, named with its number.
+    """
+    if not path.is_file():
+        raise RecipeError(f"{path}: not there; stage 0 makes it")
+    lines: list[ListLine] = []
+    seen: dict[str, int] = {}
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        line = parse_line(text, f"{path}:{number}")
+        if len(line.paths) != n_src:
+            raise RecipeError(f"{path}:{number}: {len(line.paths)} sources, but n_src is {n_src}")
+        if line.mixture_id in seen:
+            raise RecipeError(
+                f"{path}:{number}: mixture {line.mixture_id} stands in line"
+                f" {seen[line.mixture_id]} already"
+            )
+        seen[line.mixture_id] = number
+        lines.append(line)
+    if not lines:
+        raise RecipeError(f"{path}: no mixture in it")
+    return lines
+
+
+def parse_line(text: str, where: str) -> ListLine:
+    """Parse one line of a list; ``where`` names it in errors."""
+    words = text.split()
+    if len(words) < 4 or len(words) % 2:
+        raise RecipeError(f"{where}: {len(words)} columns; needed are 'path gain path gain ...'")
+    try:
+        gains = tuple(float(word) for word in words[1::2])
+    except ValueError as error:
+        raise RecipeError(f"{where}: a gain is not a number: {' '.join(words[1::2])}") from error
+    if not all(math.isfinite(gain) for gain in gains):
+        raise RecipeError(f"{where}: a gain is not finite: {' '.join(words[1::2])}")
+    paths = tuple(words[0::2])
+    if len(set(paths)) != len(paths):
+        raise RecipeError(f"{where}: {paths[0]} is mixed with itself")
+    return ListLine(paths, gains)

@@ -1,0 +1,1 @@
+"""Metrics of separated speech and the tables they go to."""

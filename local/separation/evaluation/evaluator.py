@@ -1,0 +1,139 @@
+"""Evaluation of a trained system on whole utterances of a split.
+
+The entry point is :func:`evaluate_split`. The network runs in this process, where it may use a GPU;
+the metrics, several times slower than a small network, run in others.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from separation.config import Conf
+from separation.corpus.audio import read_audio, write_int16
+from separation.corpus.manifest import read_manifest
+from separation.errors import RecipeError, nearest
+from separation.evaluation.metrics import METRICS, MixtureScores, evaluate_mixture, solve_permutation
+from separation.files import atomic_path
+from separation.inference.recording import fit_to_full_scale
+from separation.inference.separator import Separator
+
+# Audio that the speed of a system is measured on.
+SPEED_SECONDS = 20.0
+
+
+def check_metrics(names: list[str]) -> None:
+    """Raise a :class:`RecipeError` for a name that is not one of :data:`METRICS`."""
+    for name in names:
+        if name not in METRICS:
+            hint = nearest(name, METRICS)
+            raise RecipeError(
+                f"evaluation.metrics: unknown '{name}'{hint}; known: {', '.join(METRICS)}"
+            )
+
+
+def read_split(manifest: Path, n_src: int, most: int) -> pd.DataFrame:
+    """Read a manifest and keep at most ``most`` mixtures, spread evenly over it (0: all of them)."""
+    table = read_manifest(manifest, n_src)
+    if most and len(table) > most:
+        table = table.iloc[np.linspace(0, len(table) - 1, most).round().astype(int)]
+    return table.reset_index(drop=True)
+
+
+def real_time_factor(separator: Separator, table: pd.DataFrame) -> float:
+    """Seconds of work per second of audio, one mixture after the other, while nothing else runs."""
+    mixtures = []
+    for path in table["mixture_path"]:
+        mixtures.append(read_audio(path, separator.sample_rate))
+        if sum(map(len, mixtures)) >= SPEED_SECONDS * separator.sample_rate:
+            break
+    separator.separate(mixtures[0], separator.sample_rate)  # the first run is slower
+    start = time.perf_counter()
+    for mixture in mixtures:
+        separator.separate(mixture, separator.sample_rate)
+    seconds = time.perf_counter() - start
+    return seconds * separator.sample_rate / sum(map(len, mixtures))
+
+
+def evaluate_split(
+    separator: Separator, table: pd.DataFrame, folder: Path, settings: Conf, nj: int
+) -> pd.DataFrame:
+    """Score every mixture of a split and write ``<folder>/metrics.csv`` and audio examples.
+
+    Args:
+        separator: the system.
+        table: of :func:`read_split`.
+        folder: where the results of this split go.
+        settings: the block ``evaluation`` of the configuration.
+        nj: processes for the metrics; 0: one a core.
+
+    Returns:
+        a row a mixture: ``mixture_ID, length, speaker_1_ID, ..., gender_1, ...``, then ``input_<m>``,
+        ``<m>``, ``<m>i`` for each metric m, then ``failure``.
+    """
+    metrics = list(settings["metrics"])
+    shutil.rmtree(folder / "examples", ignore_errors=True)  # of an earlier run
+    jobs = (
+        delayed(evaluate_mixture)(mixture, references, estimates, separator.sample_rate, metrics)
+        for mixture, references, estimates in _separated(separator, table, folder, settings)
+    )
+    results = Parallel(n_jobs=nj or os.cpu_count(), return_as="generator")(jobs)
+    scores: list[MixtureScores] = []
+    with tqdm(results, total=len(table), desc=folder.name, unit="mixture") as progress:
+        for score in progress:
+            scores.append(score)
+            progress.set_postfix_str(_running_mean(scores, metrics[0]))
+    known = [c for c in table if c in ("mixture_ID", "length") or c.startswith(("speaker_", "gender_"))]
+    names = [name for m in metrics for name in (f"input_{m}", m, f"{m}i")]
+    values = pd.DataFrame([score.values for score in scores])[names]
+    result = table[known].join(values.round(4))
+    result["failure"] = [score.failure for score in scores]
+    with atomic_path(folder / "metrics.csv") as temporary:
+        result.to_csv(temporary, index=False)
+    return result
+
+
+def _separated(
+    separator: Separator, table: pd.DataFrame, folder: Path, settings: Conf
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield mixture, references and estimates of each row; the first rows are kept as audio."""
+    rate = separator.sample_rate
+    for row, mixture_id in enumerate(table["mixture_ID"]):
+        mixture = read_audio(table["mixture_path"][row], rate)
+        sources = [
+            read_audio(table[f"source_{i + 1}_path"][row], rate) for i in range(separator.n_src)
+        ]
+        if any(len(source) != len(mixture) for source in sources):
+            raise RecipeError(f"mixture {mixture_id}: its sources differ from it in length")
+        references = np.stack(sources)
+        estimates = separator.separate(mixture, rate)
+        if row < settings["n_examples"] and np.isfinite(estimates).all():
+            write_example(folder / "examples" / mixture_id, mixture, references, estimates, rate)
+        yield mixture, references, estimates
+
+
+def write_example(
+    folder: Path, mixture: np.ndarray, references: np.ndarray, estimates: np.ndarray, rate: int
+) -> None:
+    """Write ``mix.wav``, and for each source ``s1.wav`` (reference) and ``s1_estimate.wav``."""
+    permutation = solve_permutation(references, estimates)
+    estimates, _ = fit_to_full_scale(estimates[list(permutation)], "PCM_16")
+    write_int16(folder / "mix.wav", mixture, rate)
+    for number, (reference, estimate) in enumerate(zip(references, estimates, strict=True), start=1):
+        write_int16(folder / f"s{number}.wav", reference, rate)
+        write_int16(folder / f"s{number}_estimate.wav", estimate, rate)
+
+
+def _running_mean(scores: list[MixtureScores], metric: str) -> str:
+    values: Any = [score.values[f"{metric}i"] for score in scores]
+    finite = np.array(values)[np.isfinite(values)]
+    return f"{metric}i {finite.mean():.2f}" if len(finite) else ""

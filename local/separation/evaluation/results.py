@@ -1,0 +1,162 @@
+"""Result files: one CSV a system, the same columns for every system, a row a split and subset."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from separation.config import ROOT, Conf
+from separation.errors import RecipeError
+from separation.files import atomic_path
+
+SCORES = ["si_sdr", "si_sdri", "sdr", "sdri", "snr", "stoi", "pesq"]
+COLUMNS = [
+    *["corpus", "tag", "split", "subset", "n_mixtures", "n_failed"],
+    *SCORES,
+    *["parameters", "macs_per_second", "real_time_factor", "latency_ms"],
+    *["epochs", "commit", "date", "command", "data_fingerprint"],
+]
+
+
+@dataclass(frozen=True)
+class SystemFacts:
+    """What a result row says about the system and the run, besides its scores.
+
+    ``macs_per_second`` counts multiply-accumulates for a second of audio, ``real_time_factor`` is
+    seconds of work per second of audio; ``latency_ms`` and ``epochs`` are None where unknown.
+    """
+
+    corpus: str
+    tag: str
+    parameters: int
+    macs_per_second: int
+    real_time_factor: float
+    latency_ms: float | None
+    epochs: int | None
+    commit: str
+    date: str
+    command: str
+    data_fingerprint: str
+
+
+def subset_of(genders: list[str]) -> str:
+    """Name the subset of a mixture by its sorted genders, ``FM`` or ``FFM``; empty if one is unknown."""
+    known = all(gender in ("F", "M") for gender in genders)
+    return "".join(sorted(genders)) if genders and known else ""
+
+
+def summarise(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Average a table of per-mixture metrics over all mixtures and over each gender subset.
+
+    Args:
+        table: columns ``failure``, ``gender_1`` ... where known, and scores; a score that is NaN is
+            left out of its mean.
+
+    Returns:
+        a dict for each subset: ``subset``, ``n_mixtures``, ``n_failed`` and the mean scores.
+    """
+    genders = [column for column in table if column.startswith("gender_")]
+    names = pd.Series([subset_of(list(row)) for row in table[genders].astype(str).to_numpy()])
+    rows = []
+    for subset in ["all", *sorted(set(names) - {""})]:
+        chosen = table if subset == "all" else table[(names == subset).to_numpy()]
+        means = {name: chosen[name].mean() for name in SCORES if name in chosen}
+        failed = int((chosen["failure"] != "").sum())
+        rows.append({"subset": subset, "n_mixtures": len(chosen), "n_failed": failed, **means})
+    return rows
+
+
+def result_rows(table: pd.DataFrame, split: str, facts: SystemFacts) -> pd.DataFrame:
+    """Make the rows of one split, with exactly :data:`COLUMNS`."""
+    rows = [{"split": split, **asdict(facts), **summary} for summary in summarise(table)]
+    frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    frame[SCORES] = frame[SCORES].round(4)
+    return frame
+
+
+def write_results(path: Path, rows: pd.DataFrame, keep_other_splits: bool) -> None:
+    """Write a result file.
+
+    Args:
+        path: the CSV file.
+        rows: with :data:`COLUMNS`.
+        keep_other_splits: keep the rows that the file has of splits that ``rows`` does not have.
+    """
+    if keep_other_splits and path.is_file():
+        old = read_results(path)
+        rows = pd.concat([rows.astype(object), old[~old["split"].isin(rows["split"])]])
+    with atomic_path(path) as temporary:
+        rows.to_csv(temporary, index=False)
+
+
+def read_results(path: Path) -> pd.DataFrame:
+    """Read a result file; texts are str, numbers float or int, missing numbers NaN.
+
+    Raises:
+        RecipeError: missing, not a CSV file, or a column is missing.
+    """
+    texts = ["corpus", "tag", "split", "subset", "commit", "date", "command", "data_fingerprint"]
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(texts, str))
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: not there; stage 4 makes it") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not a CSV file: {error}") from error
+    for column in COLUMNS:
+        if column not in table:
+            raise RecipeError(f"{path}: column '{column}' is missing; stage 4 writes the file anew")
+    table[texts] = table[texts].fillna("")
+    for column in [c for c in COLUMNS if c not in texts]:
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        bad = numbers.isna() & table[column].notna()
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            raise RecipeError(f"{path}:{row + 2}: {column} '{table[column][row]}' is not a number")
+        table[column] = numbers
+    return table
+
+
+def count_macs(model: torch.nn.Module, sample_rate: int) -> int:
+    """Count the multiply-accumulates of convolutions and matrix products for one second of audio."""
+    device = next(model.parameters()).device
+    # inference_mode hides the operators from the counter; no_grad does not.
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, sample_rate, device=device))
+    return counter.get_total_flops() // 2
+
+
+def latency_ms(conf: Conf) -> float | None:
+    """Algorithmic latency: one filter length for a causal network, None (the utterance) for others."""
+    if not conf["net_conf"]["causal"]:
+        return None
+    return 1000.0 * conf["net_conf"]["L"] / conf["corpus"]["sample_rate"]
+
+
+def trained_epochs(exp_dir: Path) -> int | None:
+    """Epochs of training in an experiment's ``metrics.csv``, or None without one."""
+    path = exp_dir / "metrics.csv"
+    if not path.is_file():
+        return None
+    epochs = pd.read_csv(path)["epoch"].dropna()
+    return int(epochs.max()) + 1 if len(epochs) else None
+
+
+def commit_id(folder: Path = ROOT) -> str:
+    """The commit that a folder is at, with ``-dirty`` if tracked files changed; empty without git."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "--short", "HEAD")
+        return f"{commit}-dirty" if git("status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -1,0 +1,1 @@
+"""Separating recordings with a trained system."""

@@ -1,0 +1,122 @@
+"""Separating recordings of any rate and length with a trained system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soxr
+import torch
+from asteroid.models import BaseModel
+
+from separation.errors import RecipeError
+from separation.models.registry import load_model
+
+# Networks cannot take less than one filter length; shorter recordings are padded to this.
+LEAST_SECONDS = 0.1
+
+
+class Separator:
+    """Separates recordings; the sources keep their levels against each other.
+
+    The whole recording goes through the network in one go, because matching the speakers of pieces
+    is a source of swapped speakers. That takes memory in proportion to the length: about 60 MB a
+    minute and per 1000 filters and channels, so minutes are fine and hours are not.
+
+    Args:
+        model: takes ``(batch, time)`` float32 at ``model.sample_rate`` and returns
+            ``(batch, source, time)``.
+        device: where the network runs.
+
+    Attributes:
+        sample_rate: of the network, in Hz.
+        n_src: sources that it gives.
+    """
+
+    def __init__(self, model: BaseModel, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        self.model = model.eval().to(self.device)
+        self.sample_rate = int(model.sample_rate)
+        self.n_src = self._forward(np.zeros(1, np.float32)).shape[0]
+
+    @classmethod
+    def from_experiment(cls, exp_dir: Path, device: str | torch.device = "cpu") -> Separator:
+        """Load the best model of an experiment folder."""
+        return cls(load_model(exp_dir), device)
+
+    def separate(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Separate one recording.
+
+        Args:
+            samples: shape ``(time,)`` or ``(1, time)``.
+            sample_rate: in Hz; another rate than the network's is resampled there and back.
+
+        Returns:
+            float32 of shape ``(source, time)``, as long as the input and at its rate. One gain for all
+            sources makes their sum the best match of the mixture in the least-squares sense.
+
+        Raises:
+            RecipeError: more than one channel, or no samples.
+        """
+        if samples.ndim == 2 and samples.shape[0] == 1:
+            samples = samples[0]
+        if samples.ndim != 1:
+            raise RecipeError(f"{samples.shape[0]} channels; a separator takes one: mix them down")
+        if samples.size == 0:
+            raise RecipeError("no samples to separate")
+        estimates = self._forward(_resample(samples[None], sample_rate, self.sample_rate)[0])
+        estimates = _resample(estimates, self.sample_rate, sample_rate)
+        estimates = _to_length(estimates, samples.size)
+        return (least_squares_gain(estimates, samples) * estimates).astype(np.float32)
+
+    def _forward(self, samples: np.ndarray) -> np.ndarray:
+        """Run the network: ``(time,)`` at its own rate to ``(source, time)``."""
+        least = int(LEAST_SECONDS * self.sample_rate)
+        padded = _to_length(samples, max(samples.size, least))
+        with torch.inference_mode():
+            wave = torch.as_tensor(padded, dtype=torch.float32, device=self.device)
+            estimates = self.model(wave[None])[0].float().cpu().numpy()
+        return estimates[:, : samples.size]
+
+
+def pick_device(name: str | None) -> torch.device:
+    """Turn a device name into a device; None is the first GPU where there is one, else the CPU.
+
+    Raises:
+        RecipeError: no such device here.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise RecipeError(f"--device {name}: not here; try cpu, or cuda with a GPU") from error
+    return device
+
+
+def least_squares_gain(estimates: np.ndarray, mixture: np.ndarray) -> float:
+    """The gain g that makes ``|mixture - g sum(estimates)|`` smallest; 0 when the sum is silent.
+
+    Args:
+        estimates: shape ``(source, time)``.
+        mixture: shape ``(time,)``.
+    """
+    total = estimates.sum(axis=0, dtype=np.float64)
+    power = float(np.dot(total, total))
+    return float(np.dot(total, mixture.astype(np.float64)) / power) if power != 0.0 else 0.0
+
+
+def _resample(signals: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Resample ``(signal, time)`` along time."""
+    if rate == new_rate:
+        return signals
+    # soxr wants (time, channel).
+    return np.asarray(soxr.resample(signals.T, rate, new_rate, quality="VHQ")).T
+
+
+def _to_length(signals: np.ndarray, length: int) -> np.ndarray:
+    """Cut or zero-pad the end of the last axis."""
+    missing = max(length - signals.shape[-1], 0)
+    padding = [(0, 0)] * (signals.ndim - 1) + [(0, missing)]
+    return np.pad(signals, padding)[..., :length]

@@ -1,0 +1,1 @@
+"""Separation networks, built from a YAML block and saved as Asteroid files."""

@@ -1,0 +1,1 @@
+"""Losses, the Lightning system and the trainer."""

@@ -1,0 +1,130 @@
+"""What training says of itself: the log, ``metrics.csv`` with one row an epoch, ``environment.txt``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Timer
+
+from separation.config import ROOT
+from separation.files import atomic_path
+
+log = logging.getLogger("separation")
+
+
+class EpochLog(pl.Callback):
+    """Writes a row to ``metrics.csv`` and a line to the log after every epoch.
+
+    Columns: epoch, step, minutes (of training so far), lr, loss, val_loss, val_si_sdri (dB),
+    skipped_steps, data_wait (share of the training time spent waiting for data).
+    """
+
+    def __init__(self, path: Path, timer: Timer) -> None:
+        self.path, self.timer = path, timer
+        self.rows: list[dict[str, Any]] = []
+        self._waited = self._worked = 0.0
+        self._mark = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._waited = self._worked = 0.0
+        self._mark = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """What has passed since the last batch was spent waiting for this one."""
+        now = time.perf_counter()
+        self._waited += now - self._mark
+        self._mark = now
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """What has passed since the batch came was work."""
+        now = time.perf_counter()
+        self._worked += now - self._mark
+        self._mark = now
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the row; the epoch's loss is known only here."""
+        metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        row = {
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "minutes": round(self.timer.time_elapsed() / 60, 3),
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "loss": metrics.get("loss_epoch", np.nan),
+            "val_loss": metrics.get("val_loss", np.nan),
+            "val_si_sdri": metrics.get("val_si_sdri", np.nan),
+            "skipped_steps": getattr(pl_module, "bad_steps", 0),
+            "data_wait": round(self._waited / max(1e-9, self._waited + self._worked), 4),
+        }
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            with atomic_path(self.path) as temporary:
+                pd.DataFrame(self.rows).to_csv(temporary, index=False)
+            log.info(
+                "epoch %(epoch)d, step %(step)d, %(minutes).1f min: loss %(loss).2f dB, cv loss"
+                " %(val_loss).2f dB, cv SI-SDRi %(val_si_sdri).2f dB, lr %(lr).2g,"
+                " skipped %(skipped_steps)d, waiting for data %(data_wait).4f of the time",
+                row,
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far, so that a resumed run does not write an epoch twice."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.rows = state_dict["rows"]
+
+
+def set_up_logging(log_file: Path) -> None:
+    """Send the project's log to the console and to a file."""
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    for handler in (logging.StreamHandler(), logging.FileHandler(log_file)):
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(handler)
+
+
+def write_environment(path: Path, fingerprint: str) -> None:
+    """Write down versions, commit, command line and the fingerprint of the data."""
+    packages = ("asteroid", "torch", "pytorch-lightning", "numpy", "pandas", "pb_bss_eval")
+    command = os.environ.get("RECIPE_COMMAND") or shlex.join(sys.argv)
+    lines = [
+        f"command: {command}",
+        f"commit: {commit_name()}",
+        f"data: {fingerprint}",
+        f"python: {platform.python_version()}",
+        *(f"{name}: {version(name)}" for name in packages),
+        f"machine: {platform.platform()}, {os.cpu_count()} cores",
+        f"accelerator: {torch.cuda.get_device_name() if torch.cuda.is_available() else 'none'}",
+    ]
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def commit_name() -> str:
+    """Short hash of the recipe's commit, with ``-dirty`` for changes on top; empty outside git."""
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return described.stdout.strip()

@@ -1,0 +1,100 @@
+"""The Lightning system: what one training step and one validation step do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from asteroid.engine import System
+from torch.nn.utils import clip_grad_norm_
+
+from separation.corpus.datasets import Batch
+from separation.errors import RecipeError
+
+
+class SeparationSystem(System):
+    """Asteroid's System for ragged batches ``(mixtures, sources, lengths)``.
+
+    A step whose gradients are NaN or Inf is left out and counted; too many in a row end training.
+
+    Args:
+        clip_grad_norm: largest norm of the gradients, 0 for no limit.
+        max_bad_steps: NaN or Inf steps in a row that end training.
+        **system: as :class:`asteroid.engine.System`; the loaders have samplers of
+            :mod:`separation.corpus.datasets`, which a resumed run tells where to go on.
+
+    Raises:
+        RecipeError: while training, when ``max_bad_steps`` is reached.
+    """
+
+    def __init__(self, *, clip_grad_norm: float, max_bad_steps: int, **system: Any) -> None:
+        super().__init__(**system)
+        self.clip_grad_norm = clip_grad_norm
+        self.max_bad_steps = max_bad_steps
+        self.bad_steps = 0
+        self.bad_in_a_row = 0
+
+    def common_step(self, batch: Batch, batch_nb: int, train: bool = True) -> torch.Tensor:
+        """Mean loss of a batch, dB."""
+        mixtures, sources, lengths = batch
+        return self.loss_func(self(mixtures), sources, lengths)
+
+    def training_step(self, batch: Batch, batch_nb: int) -> torch.Tensor:
+        """Loss of a training batch; logged with its mean over the epoch."""
+        loss = self.common_step(batch, batch_nb)
+        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch[0]))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_nb: int) -> None:
+        """Log loss and SI-SDR improvement of a validation batch, each mixture counted once."""
+        mixtures, sources, lengths = batch
+        loss = self.common_step(batch, batch_nb, train=False)
+        unprocessed = self.loss_func(mixtures[:, None].expand_as(sources), sources, lengths)
+        values = {"val_loss": loss, "val_si_sdri": unprocessed - loss}
+        self.log_dict(values, prog_bar=True, sync_dist=True, batch_size=len(mixtures))
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients; where they are not finite, drop them, so that the step changes nothing.
+
+        With several processes the gradients are averaged already, so all of them agree.
+        """
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = clip_grad_norm_(parameters, self.clip_grad_norm or float("inf"))
+        if torch.isfinite(norm):
+            self.bad_in_a_row = 0
+            return
+        self.bad_steps += 1
+        self.bad_in_a_row += 1
+        optimizer.zero_grad(set_to_none=True)
+        if self.bad_in_a_row >= self.max_bad_steps:
+            raise RecipeError(
+                f"step {self.global_step}: loss or gradients NaN or Inf {self.bad_in_a_row} times in"
+                " a row; lower optim.lr or look at the data, then --resume"
+            )
+
+    def setup(self, stage: str) -> None:
+        """Tell the samplers which share of the data this process has."""
+        for loader in (self.train_loader, self.val_loader):
+            loader.sampler.rank = self.trainer.global_rank
+            loader.sampler.world = self.trainer.world_size
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """Keep the number of skipped steps."""
+        checkpoint["bad_steps"] = self.bad_steps
+        return super().on_save_checkpoint(checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the data of the epoch, and the place in it, where the checkpoint was written."""
+        self.bad_steps = checkpoint["bad_steps"]
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        sampler = self.train_loader.sampler
+        if progress["is_last_batch"]:
+            sampler.epoch = checkpoint["epoch"] + 1
+        else:
+            sampler.epoch = checkpoint["epoch"]
+            sampler.start = progress["current"]["processed"] * self.train_loader.batch_size

@@ -1,0 +1,219 @@
+"""Training a system from its configuration. Entry point: :func:`train`."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from datetime import timedelta
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader, Dataset
+
+from separation.config import Conf
+from separation.corpus.datasets import (
+    ChunkDataset,
+    DynamicMixing,
+    EpochSampler,
+    ShardSampler,
+    WholeDataset,
+    collate,
+)
+from separation.corpus.lists import read_sources
+from separation.corpus.manifest import read_manifest
+from separation.errors import RecipeError, nearest
+from separation.models.registry import build_model, save_model
+from separation.training.losses import PITNegSISDR
+from separation.training.progress import EpochLog
+from separation.training.schedule import BudgetSchedule, PlateauSchedule
+from separation.training.system import SeparationSystem
+
+log = logging.getLogger("separation")
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+SCHEDULES = ("plateau", "budget")
+
+
+def train(conf: Conf, data_dir: Path, wav_dir: Path, exp_dir: Path, resume: bool) -> None:
+    """Train, and write ``best_model.pth``, checkpoints and logs to ``exp_dir``.
+
+    Args:
+        conf: the merged configuration.
+        data_dir: the corpus folder, for dynamic mixing.
+        wav_dir: the folder of ``tr.csv`` and ``cv.csv``.
+        exp_dir: the experiment folder.
+        resume: go on from the newest checkpoint.
+
+    Raises:
+        RecipeError: a wrong value in the configuration, missing data, nothing to resume from.
+    """
+    _check(conf)
+    checkpoint = newest_checkpoint(exp_dir) if resume else None
+    pl.seed_everything(conf["seed"], verbose=False)
+    model = build_model(conf)
+    system = SeparationSystem(
+        model=model,
+        optimizer=torch.optim.Adam(
+            model.parameters(), lr=conf["optim"]["lr"], weight_decay=conf["optim"]["weight_decay"]
+        ),
+        loss_func=PITNegSISDR(),
+        train_loader=train_loader(conf, data_dir, wav_dir),
+        val_loader=cv_loader(conf, wav_dir),
+        clip_grad_norm=conf["training"]["clip_grad_norm"],
+        max_bad_steps=conf["training"]["max_bad_steps"],
+    )
+    n_parameters = sum(p.numel() for p in model.parameters())
+    log.info("%s with %d parameters, %d training mixtures an epoch", conf["model"], n_parameters,
+             len(system.train_loader.sampler))
+    trainer, best = make_trainer(conf, exp_dir)
+    # Checkpoints are our own and hold the configuration, which is plain values.
+    trainer.fit(system, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if trainer.is_global_zero:
+        state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
+        system.load_state_dict(state["state_dict"])
+        save_model(system.model, exp_dir / "best_model.pth")
+        score = float(state["callbacks"][best.state_key]["current_score"])
+        log.info("best epoch %d: cv loss %.2f dB", state["epoch"], score)
+
+
+def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
+    """Batches of training chunks, as ``data:`` of the configuration says."""
+    data, facts = conf["data"], conf["corpus"]
+    manifest = read_manifest(wav_dir / "tr.csv", facts["n_src"])
+    dataset: Dataset
+    if data["dynamic_mixing"]:
+        dataset = DynamicMixing(
+            [u for u in read_sources(data_dir) if u.split == "tr"],
+            data_dir / "sources",
+            n_src=facts["n_src"],
+            chunk_size=data["chunk_size"],
+            size=data["epoch_size"] or len(manifest),
+            sample_rate=facts["sample_rate"],
+            gain_range=data["gain_range"],
+            speed_range=data["speed_range"],
+            seed=conf["seed"],
+            nj=conf["nj"] or -1,
+        )
+    else:
+        dataset = ChunkDataset(
+            manifest,
+            n_src=facts["n_src"],
+            chunk_size=data["chunk_size"],
+            least=data["least"],
+            split=data["split"],
+            sample_rate=facts["sample_rate"],
+            seed=conf["seed"],
+        )
+    return DataLoader(
+        dataset,
+        batch_size=data["batch_size"],
+        sampler=EpochSampler(len(dataset), conf["seed"]),  # type: ignore[arg-type]
+        collate_fn=collate,
+        num_workers=data["num_workers"],
+        persistent_workers=data["num_workers"] > 0,
+        drop_last=False,
+    )
+
+
+def cv_loader(conf: Conf, wav_dir: Path) -> DataLoader:
+    """Batches of whole validation mixtures."""
+    facts = conf["corpus"]
+    manifest = read_manifest(wav_dir / "cv.csv", facts["n_src"])
+    dataset = WholeDataset(manifest, facts["n_src"], facts["sample_rate"])
+    return DataLoader(
+        dataset,
+        batch_size=conf["data"]["cv_batch_size"],
+        sampler=ShardSampler(len(dataset)),
+        collate_fn=collate,
+        num_workers=conf["data"]["num_workers"],
+    )
+
+
+def make_trainer(conf: Conf, exp_dir: Path) -> tuple[pl.Trainer, ModelCheckpoint]:
+    """Lightning's Trainer with the callbacks of the recipe; also the one that keeps the best model."""
+    training, optim = conf["training"], conf["optim"]
+    minutes = training["max_minutes"]
+    timer = Timer({"seconds": minutes * 60} if minutes else None, verbose=False)
+    folder = exp_dir / "checkpoints"
+    best = ModelCheckpoint(folder, "best", monitor="val_loss", enable_version_counter=False)
+    last = ModelCheckpoint(
+        folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    midway = ModelCheckpoint(
+        folder,
+        "midway",
+        train_time_interval=timedelta(minutes=training["save_minutes"]),
+        enable_version_counter=False,
+    )
+    if optim["schedule"] == "plateau":
+        schedule: pl.Callback = PlateauSchedule(optim["halve_patience"])
+    else:
+        schedule = BudgetSchedule(optim["lr"], optim["decay_share"], minutes, timer)
+    callbacks = [timer, schedule, EpochLog(exp_dir / "metrics.csv", timer), best, last, midway]
+    if training["early_stop"]:
+        callbacks.append(EarlyStopping("val_loss", patience=training["early_stop"], verbose=False))
+    callbacks.append(TQDMProgressBar(refresh_rate=10))
+    quiet_lightning()
+    trainer = pl.Trainer(
+        accelerator=training["accelerator"],
+        devices=training["devices"],
+        num_nodes=training["num_nodes"],
+        strategy="ddp" if training["devices"] * training["num_nodes"] > 1 else "auto",
+        precision=PRECISIONS[training["precision"]],
+        max_epochs=training["max_epochs"],
+        accumulate_grad_batches=training["accumulate"],
+        callbacks=callbacks,
+        logger=TensorBoardLogger(exp_dir, name="", version="tensorboard"),
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+    return trainer, best
+
+
+def newest_checkpoint(exp_dir: Path) -> Path:
+    """The checkpoint that training goes on from."""
+    found = [
+        path
+        for name in ("last", "midway")
+        if (path := exp_dir / "checkpoints" / f"{name}.ckpt").is_file()
+    ]
+    if not found:
+        raise RecipeError(f"{exp_dir}/checkpoints: nothing to --resume from; train without it")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's and its dependencies' advertisements and known warnings off the console."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*number of training batches.*smaller than the logging interval.*",
+        ".*dataloader is not resumable.*",
+        ".*exists and is not empty.*",
+        ".*LeafSpec.*",
+        ".*pkg_resources.*",
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+def _check(conf: Conf) -> None:
+    for section, key, known in (
+        ("training", "precision", list(PRECISIONS)),
+        ("optim", "schedule", list(SCHEDULES)),
+    ):
+        value = conf[section][key]
+        if value not in known:
+            raise RecipeError(
+                f"{section}.{key} is '{value}'{nearest(value, known)}; known: {', '.join(known)}"
+            )
+    for section, key in (("data", "chunk_size"), ("data", "batch_size"), ("optim", "halve_patience"),
+                         ("training", "max_epochs"), ("training", "accumulate")):
+        if conf[section][key] < 1:
+            raise RecipeError(f"{section}.{key} is {conf[section][key]}; it must be 1 or more")
+    if not 0 < conf["optim"]["decay_share"] <= 1:
+        raise RecipeError(f"optim.decay_share is {conf['optim']['decay_share']}; it must be in (0, 1]")

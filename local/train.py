@@ -1,0 +1,39 @@
+"""Stage 3: train a system."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+
+warnings.filterwarnings("ignore", "pkg_resources is deprecated")
+
+from separation.config import load_config, save_resolved, wav_folder  # noqa: E402
+from separation.corpus.manifest import read_fingerprint  # noqa: E402
+from separation.errors import run_command  # noqa: E402
+from separation.training.progress import set_up_logging, write_environment  # noqa: E402
+from separation.training.trainer import train  # noqa: E402
+
+
+def main() -> None:
+    """Parse the command line, train, and say where the model is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--tag", required=True)
+    parser.add_argument("--conf", type=Path)
+    parser.add_argument("--data_dir", type=Path, required=True)
+    parser.add_argument("--exp_dir", type=Path, required=True)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
+    arguments = parser.parse_args()
+    conf = load_config(arguments.corpus, arguments.tag, arguments.conf, arguments.overrides)
+    exp_dir, wav_dir = arguments.exp_dir, wav_folder(arguments.data_dir, conf)
+    set_up_logging(exp_dir / "train.log")
+    save_resolved(conf, exp_dir / "conf.yaml")
+    write_environment(exp_dir / "environment.txt", read_fingerprint(wav_dir))
+    train(conf, arguments.data_dir, wav_dir, exp_dir, arguments.resume)
+    print(f"the model is {exp_dir}/best_model.pth")
+
+
+if __name__ == "__main__":
+    run_command(main)
