@@ -4,13 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from asteroid.models import ConvTasNet
+from torch import nn
 
 from separation.errors import RecipeError, nearest
 
 # Asteroid's cLN normalises each frame by itself; the paper's cumulative cLN is Asteroid's cgLN.
 NORMS = {"gln": "gLN", "cln": "cgLN", "bn": "bN"}
 ACTIVATIONS = ("sigmoid", "relu", "softmax")
+
+
+class WholeConvTasNet(ConvTasNet):
+    """Asteroid's ConvTasNet that separates every sample of a mixture of any length.
+
+    Asteroid's encoder leaves out the samples after the last whole frame, where its output is zero,
+    and fails on less than one frame. Here the end is padded with zeros to a whole frame, and the
+    padding is cut off the estimates. Lengths that fill their frames give Asteroid's output exactly.
+    Files are Asteroid's.
+    """
+
+    def forward(self, wav: torch.Tensor) -> torch.Tensor:
+        """Separate ``(batch, time)`` into ``(batch, source, time)``."""
+        length = wav.shape[-1]
+        kernel, stride = self.encoder.filterbank.kernel_size, self.encoder.filterbank.stride
+        missing = -(length - kernel) % stride if length > kernel else kernel - length
+        return super().forward(nn.functional.pad(wav, (0, missing)))[..., :length]
+
+    def serialize(self) -> dict[str, Any]:
+        """The package of a plain ConvTasNet, which Asteroid loads without this class."""
+        return super().serialize() | {"model_name": ConvTasNet.__name__}
 
 
 def build_convtasnet(net_conf: dict[str, Any], sample_rate: int) -> ConvTasNet:
@@ -24,7 +47,7 @@ def build_convtasnet(net_conf: dict[str, Any], sample_rate: int) -> ConvTasNet:
         RecipeError: a value that no network can be built from, with its key.
     """
     check_net_conf(net_conf)
-    return ConvTasNet(
+    return WholeConvTasNet(
         n_src=net_conf["num_spks"],
         n_filters=net_conf["N"],
         kernel_size=net_conf["L"],

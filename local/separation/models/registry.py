@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from asteroid.models import BaseModel
+from asteroid.models import BaseModel, ConvTasNet
 
 from separation.config import Conf
 from separation.errors import RecipeError, nearest
 from separation.files import atomic_path
-from separation.models.convtasnet import build_convtasnet
+from separation.models.convtasnet import WholeConvTasNet, build_convtasnet
 from separation.models.norms import fuse_norms
 
 MODELS: dict[str, Callable[[dict[str, Any], int], BaseModel]] = {"convtasnet": build_convtasnet}
@@ -56,4 +56,6 @@ def load_model(exp_dir: Path) -> BaseModel:
         model = BaseModel.from_pretrained(str(path))
     except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, KeyError) as error:
         raise RecipeError(f"{path}: not a model file: {str(error).splitlines()[0]}") from error
+    if type(model) is ConvTasNet:
+        model.__class__ = WholeConvTasNet
     return fuse_norms(model).eval()

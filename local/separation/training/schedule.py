@@ -23,9 +23,15 @@ class PlateauSchedule(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take hold of the optimizer."""
-        # Torch waits for patience + 1 bad epochs.
+        # Torch waits for patience + 1 bad epochs; its threshold, relative by default, would take a loss
+        # below 0 that stands still for a better one.
         self.scheduler = ReduceLROnPlateau(
-            trainer.optimizers[0], factor=0.5, patience=self.patience - 1
+            trainer.optimizers[0],
+            factor=0.5,
+            patience=self.patience - 1,
+            threshold=0.0,
+            threshold_mode="abs",
+            eps=0.0,
         )
         if self._state:
             self.scheduler.load_state_dict(self._state)

@@ -45,13 +45,27 @@ class SeparationSystem(System):
         self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch[0]))
         return loss
 
+    def on_validation_epoch_start(self) -> None:
+        """Start new sums."""
+        self.val_sums = torch.zeros(3, dtype=torch.float64, device="cpu")
+
     def validation_step(self, batch: Batch, batch_nb: int) -> None:
-        """Log loss and SI-SDR improvement of a validation batch, each mixture counted once."""
+        """Add loss and SI-SDR improvement of a batch's mixtures to the sums."""
         mixtures, sources, lengths = batch
         loss = self.common_step(batch, batch_nb, train=False)
         unprocessed = self.loss_func(mixtures[:, None].expand_as(sources), sources, lengths)
-        values = {"val_loss": loss, "val_si_sdri": unprocessed - loss}
-        self.log_dict(values, prog_bar=True, sync_dist=True, batch_size=len(mixtures))
+        values = torch.stack([loss, unprocessed - loss, torch.ones_like(loss)])
+        self.val_sums += len(mixtures) * values.double().cpu()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over all mixtures, each counted once however many processes there are.
+
+        Lightning's own mean over processes rounds the number of mixtures down.
+        """
+        sums = self.all_gather(self.val_sums.float()).reshape(-1, 3).sum(0)
+        values = {"val_loss": sums[0] / sums[2], "val_si_sdri": sums[1] / sums[2]}
+        self.log_dict(values, prog_bar=True)
+        super().on_validation_epoch_end()
 
     def configure_gradient_clipping(
         self,

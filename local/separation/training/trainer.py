@@ -72,6 +72,10 @@ def train(conf: Conf, data_dir: Path, wav_dir: Path, exp_dir: Path, resume: bool
     trainer.fit(system, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
     if trainer.interrupted:
         raise KeyboardInterrupt
+    if not best.best_model_path:
+        raise RecipeError(
+            "training ended before it was validated once; give more training.max_minutes"
+        )
     if trainer.is_global_zero:
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
         system.load_state_dict(state["state_dict"])
@@ -120,13 +124,13 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
 
 
 def cv_loader(conf: Conf, wav_dir: Path) -> DataLoader:
-    """Batches of whole validation mixtures."""
+    """Whole validation mixtures, one at a time: padding would change a global norm's statistics."""
     facts = conf["corpus"]
     manifest = read_manifest(wav_dir / "cv.csv", facts["n_src"])
     dataset = WholeDataset(manifest, facts["n_src"], facts["sample_rate"])
     return DataLoader(
         dataset,
-        batch_size=conf["data"]["cv_batch_size"],
+        batch_size=1,
         sampler=ShardSampler(len(dataset)),
         collate_fn=collate,
         num_workers=conf["data"]["num_workers"],

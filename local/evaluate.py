@@ -1,0 +1,125 @@
+"""Stage 4: evaluate a trained system on whole utterances.
+
+Writes `EXP_DIR/eval_<split>/metrics.csv` (a row a mixture), a few separated mixtures as audio
+beside it, and the result file of the system.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from separation.config import ROOT, load_resolved, wav_folder
+from separation.corpus.lists import SPLITS
+from separation.corpus.manifest import read_fingerprint
+from separation.errors import RecipeError, nearest, run_command
+from separation.evaluation.evaluator import (
+    check_metrics,
+    evaluate_split,
+    read_split,
+    real_time_factor,
+)
+from separation.evaluation.results import (
+    SystemFacts,
+    corpus_and_tag,
+    count_macs,
+    latency_ms,
+    result_rows,
+    trained_epochs,
+    write_results,
+)
+from separation.inference.separator import Separator, pick_device
+from separation.training.progress import commit_name
+
+
+def main() -> None:
+    """Parse the command line, evaluate each split, write the result file."""
+    arguments = parse_arguments()
+    exp_dir: Path = arguments.exp_dir
+    name = exp_dir.resolve().name
+    conf = load_resolved(exp_dir, arguments.overrides)
+    settings = conf["evaluation"]
+    splits = [arguments.split] if arguments.split else list(settings["splits"])
+    check_splits(splits)
+    check_metrics(settings["metrics"])
+    corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
+    wav_dir = wav_folder(arguments.data_dir or ROOT / "data" / corpus, conf)
+    separator = Separator.from_experiment(exp_dir, pick_device(arguments.device))
+    tables = {
+        split: read_split(
+            wav_dir / f"{split}.csv", separator.n_src, settings["max_mixtures"].get(split, 0)
+        )
+        for split in splits
+    }
+    facts = SystemFacts(
+        corpus=corpus,
+        tag=tag,
+        parameters=sum(p.numel() for p in separator.model.parameters()),
+        macs_per_second=count_macs(separator.model, separator.sample_rate),
+        real_time_factor=round(real_time_factor(separator, tables[splits[0]]), 5),
+        latency_ms=latency_ms(conf),
+        epochs=trained_epochs(exp_dir),
+        commit=commit_name(),
+        date=datetime.now().astimezone().isoformat(timespec="seconds"),
+        command=os.environ.get("RECIPE_COMMAND") or shlex.join(["python", *sys.argv]),
+        data_fingerprint=read_fingerprint(wav_dir),
+    )
+    rows = []
+    for split, table in tables.items():
+        folder = exp_dir / f"eval_{split}"
+        scores = evaluate_split(separator, table, folder, settings, conf["nj"])
+        rows.append(result_rows(scores, split, facts))
+        print(f"{split}: {folder / 'metrics.csv'}")
+    path = arguments.results or ROOT / "results" / f"{name}.csv"
+    results = pd.concat([frame.astype(object) for frame in rows])
+    write_results(path, results, keep_other_splits=bool(arguments.split))
+    tell(results)
+    print(f"results are in {path}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exp_dir", type=Path, required=True, help="a trained system")
+    parser.add_argument("--data_dir", type=Path, help="default: data/<corpus> of the experiment")
+    parser.add_argument("--results", type=Path, help="default: results/<corpus>_<tag>.csv")
+    parser.add_argument("--split", help="only this one; the result file keeps its other splits")
+    parser.add_argument(
+        "--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)"
+    )
+    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
+    return parser.parse_args()
+
+
+def check_splits(splits: list[str]) -> None:
+    """Raise a :class:`RecipeError` for a split that there is not."""
+    for split in splits:
+        if split not in SPLITS:
+            known = ", ".join(SPLITS)
+            raise RecipeError(
+                f"evaluation: no split '{split}'{nearest(split, SPLITS)}; known: {known}"
+            )
+    if not splits:
+        raise RecipeError("evaluation.splits is empty; name at least one, such as [tt]")
+
+
+def tell(results: pd.DataFrame) -> None:
+    """Print the means and how many mixtures a metric could not be computed for."""
+    for row in results.to_dict("records"):
+        scores = ", ".join(
+            f"{name} {row[name]:.2f}"
+            for name in ("si_sdri", "sdri", "stoi", "pesq")
+            if pd.notna(row[name])
+        )
+        failed = f", {row['n_failed']} of them with a failure" if row["n_failed"] else ""
+        print(f"{row['split']:3} {row['subset']:4} {scores} (n = {row['n_mixtures']}{failed})")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,79 @@
+"""Separate recordings with a trained system.
+
+Each `NAME.wav` becomes `NAME_s1.wav`, `NAME_s2.wav`, ... of its length, rate and sample format.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from separation.corpus.audio import AudioInfo
+from separation.errors import RecipeError, run_command
+from separation.inference.recording import (
+    check_recording,
+    fit_to_full_scale,
+    output_paths,
+    read_mono,
+    write_sources,
+)
+from separation.inference.separator import Separator, pick_device
+
+
+def main() -> None:
+    """Parse the command line, check all inputs, then separate one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recordings", nargs="+", type=Path, metavar="RECORDING")
+    parser.add_argument("--exp_dir", type=Path, required=True, help="a trained system")
+    parser.add_argument("-o", "--out_dir", type=Path, required=True, help="where the sources go")
+    parser.add_argument(
+        "--mixdown", action="store_true", help="average the channels of stereo files"
+    )
+    parser.add_argument(
+        "--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)"
+    )
+    arguments = parser.parse_args()
+
+    headers = [check_recording(path, arguments.mixdown) for path in arguments.recordings]
+    separator = Separator.from_experiment(arguments.exp_dir, pick_device(arguments.device))
+    outputs = output_paths(arguments.recordings, arguments.out_dir, separator.n_src)
+    for recording, info, paths in zip(arguments.recordings, headers, outputs, strict=True):
+        separate_file(separator, recording, info, paths)
+        print(f"{recording} -> {', '.join(map(str, paths))}")
+
+
+def separate_file(
+    separator: Separator, recording: Path, info: AudioInfo, paths: list[Path]
+) -> None:
+    """Separate one recording into ``paths``, one a source."""
+    if info.sample_rate > separator.sample_rate:
+        warn(
+            f"{recording}: {info.sample_rate} Hz, but the system was trained at"
+            f" {separator.sample_rate} Hz: nothing above {separator.sample_rate // 2} Hz is kept"
+        )
+    samples = read_mono(recording)
+    try:
+        sources = separator.separate(samples, info.sample_rate)
+    except RecipeError as error:
+        raise RecipeError(f"{recording}: {error}") from error
+    if not np.isfinite(sources).all():
+        raise RecipeError(f"{recording}: the network gives NaN or Inf for it; nothing is written")
+    sources, attenuation = fit_to_full_scale(sources, info.subtype)
+    if attenuation:
+        warn(
+            f"{recording}: the sources exceed the full scale of {info.subtype};"
+            f" all of them are {attenuation:.1f} dB quieter"
+        )
+    write_sources(paths, sources, info.sample_rate, info)
+
+
+def warn(message: str) -> None:
+    """Print a warning beside the results."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,186 @@
+"""Which samples training and validation see."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tiny_corpus import RATE, make_corpus
+
+from separation.corpus.audio import read_audio
+from separation.corpus.datasets import (
+    ChunkDataset,
+    DynamicMixing,
+    EpochSampler,
+    ShardSampler,
+    WholeDataset,
+    collate,
+)
+from separation.corpus.lists import read_sources
+from separation.corpus.manifest import read_manifest
+from separation.errors import RecipeError
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    make_corpus(folder)
+    return folder
+
+
+@pytest.fixture
+def manifest(data_dir):
+    return read_manifest(data_dir / "wav8k" / "min" / "tr.csv", 2)
+
+
+def chunks(manifest, chunk_size, split, least=0):
+    return ChunkDataset(manifest, 2, chunk_size, least, split, RATE, seed=5)
+
+
+def test_all_chunks_cover_every_sample_and_the_last_ends_with_the_mixture(manifest):
+    dataset = chunks(manifest, 3000, "all")
+    for row, record in manifest.iterrows():
+        whole = read_audio(record["mixture_path"])
+        starts = [start for r, start in dataset.chunks if r == row]
+        covered = np.zeros(len(whole), dtype=bool)
+        for start in starts:
+            covered[start : start + 3000] = True
+        assert covered.all()
+        assert starts[-1] + 3000 == len(whole)
+        assert len(starts) == -(-len(whole) // 3000)
+        item = dataset[0, dataset.chunks.index((row, starts[1]))][0]
+        np.testing.assert_array_equal(item, whole[starts[1] : starts[1] + 3000])
+
+
+def test_random_chunks_move_with_the_epoch_and_come_back_with_it(manifest):
+    dataset = chunks(manifest, 3000, "random")
+    first, again, later = dataset[0, 2], dataset[0, 2], dataset[1, 2]
+    assert torch.equal(first[0], again[0])
+    assert not torch.equal(first[0], later[0])
+    whole = read_audio(manifest["mixture_path"][2])
+    windows = np.lib.stride_tricks.sliding_window_view(whole, 3000)
+    assert (windows == later[0].numpy()).all(axis=1).any()
+
+
+def test_mixture_and_sources_are_cut_at_the_same_place(manifest):
+    mixture, sources = chunks(manifest, 3000, "random")[4, 1]
+    assert sources.shape == (2, 3000)
+    assert (sources.sum(0) - mixture).abs().max() <= 1.51 / 2**15
+
+
+def test_a_short_mixture_is_padded_with_zeros_at_the_end(manifest):
+    dataset = chunks(manifest, 20000, "random")
+    length = manifest["length"][0]
+    mixture, _ = dataset[0, 0]
+    np.testing.assert_array_equal(mixture[:length], read_audio(manifest["mixture_path"][0]))
+    assert not mixture[length:].any()
+    assert len(mixture) == 20000
+
+
+def test_shorter_than_least_is_left_out(manifest):
+    least = manifest["length"].max()
+    dataset = chunks(manifest, 3000, "random", least)
+    assert len(dataset) == (manifest["length"] >= least).sum() < len(manifest)
+    with pytest.raises(RecipeError, match="data.least=99999"):
+        chunks(manifest, 3000, "random", 99999)
+
+
+def test_split_must_be_known(manifest):
+    with pytest.raises(RecipeError, match="data.split is 'some'"):
+        chunks(manifest, 3000, "some")
+
+
+def test_validation_sees_whole_mixtures_and_padding_is_zero(data_dir):
+    table = read_manifest(data_dir / "wav8k" / "min" / "cv.csv", 2)
+    dataset = WholeDataset(table, 2, RATE)
+    mixtures, sources, lengths = collate([dataset[i] for i in range(len(dataset))])
+    assert lengths.tolist() == table["length"].tolist()
+    for row, record in table.iterrows():
+        np.testing.assert_array_equal(
+            mixtures[row, : record["length"]], read_audio(record["mixture_path"])
+        )
+        np.testing.assert_array_equal(
+            sources[row, 1, : record["length"]], read_audio(record["source_2_path"])
+        )
+        assert not mixtures[row, record["length"] :].any()
+
+
+def dynamic(data_dir, **changes):
+    options = {
+        "n_src": 2,
+        "chunk_size": 4000,
+        "size": 10,
+        "sample_rate": RATE,
+        "gain_range": 2.5,
+        "speed_range": 0.0,
+        "seed": 1,
+        "nj": 1,
+    }
+    utterances = [u for u in read_sources(data_dir) if u.split == "tr"]
+    return DynamicMixing(utterances, data_dir / "sources", **(options | changes))
+
+
+def test_dynamic_mixtures_are_sums_of_crops_of_two_speakers(data_dir):
+    dataset = dynamic(data_dir)
+    recordings = {
+        u.speaker: [] for u in read_sources(data_dir) if u.split == "tr"
+    }
+    for u in read_sources(data_dir):
+        if u.split == "tr":
+            recordings[u.speaker].append(soundfile.read(data_dir / "sources" / u.path)[0])
+
+    def speaker_of(source):
+        for speaker, takes in recordings.items():
+            for take in takes:
+                windows = np.lib.stride_tricks.sliding_window_view(take, 4000)
+                scaled = windows @ source / np.sqrt((windows**2).sum(1) * (source @ source))
+                if scaled.max() > 1 - 1e-6:
+                    return speaker
+        return None
+
+    for index in range(4):
+        mixture, sources = dataset[0, index]
+        torch.testing.assert_close(sources.sum(0), mixture, atol=1e-6, rtol=0)
+        found = [speaker_of(source.double().numpy()) for source in sources]
+        assert None not in found
+        assert found[0] != found[1]
+
+
+def test_dynamic_mixing_depends_on_seed_epoch_and_index_alone(data_dir):
+    one, two = dynamic(data_dir, speed_range=0.1), dynamic(data_dir, speed_range=0.1)
+    assert torch.equal(one[3, 7][0], two[3, 7][0])
+    assert not torch.equal(one[3, 7][0], one[4, 7][0])
+    assert not torch.equal(one[3, 7][0], dynamic(data_dir, speed_range=0.1, seed=2)[3, 7][0])
+
+
+def test_speed_changes_the_pitch(data_dir):
+    plain, fast = dynamic(data_dir), dynamic(data_dir, speed_range=0.3)
+    assert fast[0, 0][0].shape == plain[0, 0][0].shape
+    assert not torch.allclose(fast[0, 0][1], plain[0, 0][1], atol=1e-2)
+
+
+def test_dynamic_mixing_needs_enough_speakers(data_dir):
+    with pytest.raises(RecipeError, match="4 speakers in tr, but a mixture needs 5"):
+        dynamic(data_dir, n_src=5)
+
+
+def test_processes_share_an_epoch_as_one_would_see_it():
+    one = list(EpochSampler(11, seed=0))
+    two = [list(EpochSampler(11, seed=0, rank=rank, world=2)) for rank in (0, 1)]
+    assert [pair for both in zip(*two, strict=True) for pair in both] == one[:10]
+    assert sorted(index for _, index in one) == list(range(11))
+    later = EpochSampler(11, seed=0)
+    later.set_epoch(1)
+    assert list(later) != one
+
+
+def test_a_resumed_epoch_goes_on_where_it_was():
+    whole, resumed = EpochSampler(9, seed=0), EpochSampler(9, seed=0)
+    resumed.start = 4
+    assert list(resumed) == list(whole)[4:]
+    assert list(resumed) == list(whole)
+
+
+def test_validation_shards_cover_everything_once():
+    shards = [list(ShardSampler(7, rank, 3)) for rank in range(3)]
+    assert sorted(sum(shards, [])) == list(range(7))
+    assert [len(ShardSampler(7, rank, 3)) for rank in range(3)] == [3, 2, 2]

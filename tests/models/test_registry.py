@@ -1,0 +1,140 @@
+"""From a YAML to a network, and to a file that plain Asteroid loads."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from asteroid.masknn.norms import ChanLN, CumLN
+from asteroid.models import BaseModel, ConvTasNet
+
+from separation.config import ROOT, load_config
+from separation.errors import RecipeError
+from separation.models.registry import build_model, load_model, save_model
+
+TAGS = sorted(path.stem for path in (ROOT / "conf").glob("*.yaml") if path.stem != "base")
+SMALL = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
+
+
+def conf_of(*overrides, tag="small"):
+    return load_config("minilibri-2mix", tag, None, list(overrides))
+
+
+def count(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(("tag", "millions"), [("convtasnet", 1.7), ("paper", 5.1)])
+def test_sizes_are_the_papers(tag, millions):
+    assert round(count(build_model(conf_of(tag=tag))) / 1e6, 1) == millions
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("length", [1, 39, 40, 41, 801])
+def test_output_is_as_long_as_the_input(tag, length):
+    model = build_model(conf_of(*SMALL, tag=tag)).eval()
+    with torch.no_grad():
+        assert model(torch.randn(1, length)).shape == (1, 2, length)
+
+
+@pytest.mark.parametrize("length", [5, 47, 801])
+def test_the_last_samples_are_separated_too(length):
+    """A ramp that ends off the frame grid: the estimates do not stop before its end."""
+    torch.manual_seed(0)
+    model = build_model(conf_of(*SMALL, "net_conf.norm=bn")).eval()
+    wav = torch.randn(1, length)
+    with torch.no_grad():
+        whole = model(torch.nn.functional.pad(wav, (0, -(length - 40) % 20)))[..., :length]
+        found = model(wav)
+    assert found[..., -1].abs().min() > 0
+    if length > 40:
+        torch.testing.assert_close(found, whole)
+
+
+def test_letters_reach_asteroid():
+    model = build_model(conf_of(*SMALL, "net_conf.Sc=6", "net_conf.L=20", "net_conf.activate=relu"))
+    assert isinstance(model, ConvTasNet)
+    arguments = model.get_model_args()
+    assert arguments["n_filters"] == 16
+    assert (arguments["kernel_size"], arguments["stride"]) == (20, 10)
+    assert (arguments["bn_chan"], arguments["hid_chan"], arguments["skip_chan"]) == (8, 12, 6)
+    assert (arguments["n_blocks"], arguments["n_repeats"]) == (2, 1)
+    assert arguments["mask_act"] == "relu"
+    assert model.sample_rate == 8000
+
+
+def test_without_skip_there_is_no_skip_convolution():
+    names = build_model(conf_of(*SMALL, "net_conf.Sc=0")).state_dict()
+    assert not any("skip" in name for name in names)
+    assert any("skip" in name for name in build_model(conf_of(*SMALL, "net_conf.Sc=4")).state_dict())
+
+
+def test_cln_is_cumulative_and_the_model_does_not_look_ahead():
+    model = build_model(conf_of(*SMALL, "net_conf.causal=true", "net_conf.norm=cln")).eval()
+    norms = [m for m in model.modules() if isinstance(m, (CumLN, ChanLN))]
+    assert norms
+    assert all(isinstance(m, CumLN) for m in norms)
+    wav = torch.randn(1, 2000)
+    later = wav.clone()
+    later[:, 1200:] += 1
+    with torch.no_grad():
+        before, after = model(wav), model(later)
+    assert torch.equal(before[..., : 1200 - 39], after[..., : 1200 - 39])
+    assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("net_conf.causal=true", r"net_conf.causal is true, but net_conf.norm 'gln'.*norm: cln"),
+        ("net_conf.norm=gnl", r"net_conf.norm is 'gnl' \(did you mean 'gln'\?\)"),
+        ("net_conf.activate=tanh", "net_conf.activate is 'tanh'"),
+        ("net_conf.L=41", "net_conf.L is 41; it must be even"),
+        ("net_conf.P=4", "net_conf.P is 4; it must be odd"),
+        ("net_conf.X=0", "net_conf.X is 0; it must be 1 or more"),
+        ("net_conf.Sc=-1", "net_conf.Sc is -1"),
+        ("net_conf.num_spks=3", "net_conf.num_spks is 3, but corpus.n_src is 2"),
+        ("model=convtasnt", r"model is 'convtasnt' \(did you mean 'convtasnet'\?\)"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(override, says):
+    with pytest.raises(RecipeError, match=says):
+        build_model(conf_of(override))
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_saved_model_comes_back(tmp_path, tag):
+    model = build_model(conf_of(*SMALL, tag=tag)).eval()
+    save_model(model, tmp_path / "best_model.pth")
+    wav = torch.randn(2, 920)  # fills its frames for L 16 and 40
+    with torch.no_grad():
+        torch.testing.assert_close(load_model(tmp_path)(wav), model(wav), rtol=0, atol=0)
+        plain = BaseModel.from_pretrained(str(tmp_path / "best_model.pth")).eval()
+        torch.testing.assert_close(plain(wav), model(wav), rtol=1e-4, atol=1e-5)
+    assert plain.sample_rate == 8000
+
+
+def test_plain_asteroid_loads_the_file_without_this_project(tmp_path):
+    save_model(build_model(conf_of(*SMALL)), tmp_path / "best_model.pth")
+    program = (
+        "import sys, torch; from asteroid.models import BaseModel;"
+        f"m = BaseModel.from_pretrained({str(tmp_path / 'best_model.pth')!r});"
+        "print(tuple(m(torch.randn(1, 500)).shape), 'separation' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+    )
+    assert result.stdout.strip() == "(1, 2, 500) False"
+
+
+def test_missing_and_broken_model_files_are_named(tmp_path):
+    with pytest.raises(RecipeError, match=r"best_model.pth: not there; train first"):
+        load_model(tmp_path)
+    (tmp_path / "best_model.pth").write_bytes(b"nonsense")
+    with pytest.raises(RecipeError, match=r"best_model.pth: not a model file"):
+        load_model(tmp_path)

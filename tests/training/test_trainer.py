@@ -1,0 +1,280 @@
+"""Training: resuming, several processes, bad steps, schedules, every system."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from asteroid.models import BaseModel
+from pytorch_lightning.callbacks import Timer
+from tiny_corpus import make_corpus
+
+from separation.config import ROOT, load_config
+from separation.errors import RecipeError
+from separation.training.schedule import BudgetSchedule, PlateauSchedule
+from separation.training.trainer import newest_checkpoint, train
+
+NET = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
+QUICK = [
+    *NET,
+    "data.chunk_size=2000",
+    "data.least=1000",
+    "data.batch_size=2",
+    "data.dynamic_mixing=false",
+    "data.speed_range=0",
+    "training.accelerator=cpu",
+    "training.max_minutes=0",
+    "optim.schedule=plateau",
+    "nj=1",
+]
+TAGS = sorted(path.stem for path in (ROOT / "conf").glob("*.yaml") if path.stem != "base")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    make_corpus(folder)
+    return folder
+
+
+def conf_of(*overrides, tag="small"):
+    return load_config("minilibri-2mix", tag, None, [*QUICK, *overrides])
+
+
+def run(conf, data_dir, exp_dir, resume=False):
+    train(conf, data_dir, data_dir / "wav8k" / "min", exp_dir, resume)
+    return pd.read_csv(exp_dir / "metrics.csv")
+
+
+def weights(exp_dir, name="last"):
+    state = torch.load(exp_dir / "checkpoints" / f"{name}.ckpt", weights_only=False)
+    return state["state_dict"]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_every_system_trains_a_step_and_leaves_a_model(tag, data_dir, tmp_path):
+    table = run(conf_of("training.max_epochs=1", tag=tag), data_dir, tmp_path)
+    assert table["step"].tolist() == [4]
+    assert table["loss"].notna().all()
+    model = BaseModel.from_pretrained(str(tmp_path / "best_model.pth"))
+    assert model(torch.randn(1, 100)).shape == (1, 2, 100)
+
+
+@pytest.mark.parametrize(
+    ("dynamic", "lr", "rates"),
+    [
+        ("false", 0.01, [0.01] * 4),
+        ("true", 0.01, [0.01] * 4),
+        # Too small to improve anything: the rate halves, and is remembered.
+        ("false", 1e-14, [1e-14, 5e-15, 2.5e-15, 1.25e-15]),
+    ],
+)
+def test_resuming_equals_training_in_one_go(dynamic, lr, rates, data_dir, tmp_path):
+    options = [f"data.dynamic_mixing={dynamic}", "optim.halve_patience=1", f"optim.lr={lr}"]
+    whole = run(conf_of(*options, "training.max_epochs=4"), data_dir, tmp_path / "whole")
+    run(conf_of(*options, "training.max_epochs=2"), data_dir, tmp_path / "parts")
+    parts = run(conf_of(*options, "training.max_epochs=4"), data_dir, tmp_path / "parts", True)
+    columns = ["epoch", "step", "lr", "loss", "val_loss"]
+    pd.testing.assert_frame_equal(whole[columns], parts[columns], rtol=1e-6)
+    assert whole["lr"].tolist() == pytest.approx(rates, rel=1e-6, abs=0)
+    for name, value in weights(tmp_path / "whole").items():
+        torch.testing.assert_close(weights(tmp_path / "parts")[name], value, rtol=1e-6, atol=1e-7)
+
+
+def command(data_dir, exp_dir, *overrides):
+    return [
+        sys.executable,
+        str(ROOT / "local" / "train.py"),
+        *("--corpus", "minilibri-2mix", "--tag", "small"),
+        *("--data_dir", str(data_dir), "--exp_dir", str(exp_dir)),
+        *overrides,
+    ]
+
+
+def environment():
+    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def test_killed_within_an_epoch_goes_on_at_the_same_step(data_dir, tmp_path):
+    """kill -9 as soon as a checkpoint within an epoch is there; the end is that of one go."""
+    options = [*QUICK, "data.batch_size=1", "training.save_minutes=1e-6", "training.max_epochs=3"]
+    whole = run(conf_of(*options, "training.save_minutes=60"), data_dir, tmp_path / "whole")
+    folder = tmp_path / "killed"
+    program = (
+        "import os, signal, sys, pytorch_lightning as pl\n"
+        "sys.argv = sys.argv[1:]\n"
+        "from separation.training.progress import EpochLog\n"
+        "def kill(self, trainer, *_):\n"
+        "    if trainer.global_step == 13: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "EpochLog.on_train_batch_start = kill\n"
+        "import runpy; runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    arguments = command(data_dir, folder, "--", *options)[1:]
+    killed = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**environment(), "PYTHONPATH": str(ROOT / "local")},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    midway = torch.load(newest_checkpoint(folder), weights_only=False)
+    assert midway["global_step"] == 13
+    assert not (folder / "best_model.pth").exists()
+    resumed = run(conf_of(*options, "training.save_minutes=60"), data_dir, folder, True)
+    assert resumed["step"].tolist() == whole["step"].tolist() == [8, 16, 24]
+    pd.testing.assert_series_equal(resumed["val_loss"], whole["val_loss"], rtol=1e-6)
+    for name, value in weights(tmp_path / "whole").items():
+        torch.testing.assert_close(weights(folder)[name], value, rtol=1e-6, atol=1e-7)
+
+
+def test_two_processes_train_as_one_with_the_same_total_batch(data_dir, tmp_path):
+    options = [*QUICK, "training.max_epochs=2"]
+    one = run(conf_of("data.batch_size=4", "training.max_epochs=2"), data_dir, tmp_path / "one")
+    result = subprocess.run(
+        command(data_dir, tmp_path / "two", "--", *options, "training.devices=2"),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    two = pd.read_csv(tmp_path / "two" / "metrics.csv")
+    assert two["step"].tolist() == one["step"].tolist() == [2, 4]
+    pd.testing.assert_series_equal(two["val_loss"], one["val_loss"], rtol=1e-5)
+    for name, value in weights(tmp_path / "one").items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_accumulated_batches_are_one_large_batch(data_dir, tmp_path):
+    run(conf_of("data.batch_size=4", "training.max_epochs=1"), data_dir, tmp_path / "large")
+    run(conf_of("training.accumulate=2", "training.max_epochs=1"), data_dir, tmp_path / "small")
+    for name, value in weights(tmp_path / "large").items():
+        torch.testing.assert_close(weights(tmp_path / "small")[name], value, rtol=1e-4, atol=1e-5)
+
+
+def spoil_loss(monkeypatch, bad_steps):
+    """Let the loss be NaN in the given training steps."""
+    from separation.training.system import SeparationSystem
+
+    step = SeparationSystem.training_step
+    calls = iter(range(10_000))
+
+    def spoilt(self, batch, batch_nb):
+        loss = step(self, batch, batch_nb)
+        return loss * float("nan") if next(calls) in bad_steps else loss
+
+    monkeypatch.setattr(SeparationSystem, "training_step", spoilt)
+
+
+def test_a_nan_step_is_left_out_and_counted(data_dir, tmp_path, monkeypatch):
+    spoil_loss(monkeypatch, {1, 2})
+    table = run(conf_of("training.max_epochs=1"), data_dir, tmp_path)
+    assert table["skipped_steps"].tolist() == [2]
+    assert all(torch.isfinite(value).all() for value in weights(tmp_path).values())
+
+
+def test_a_nan_step_changes_no_weight(data_dir, tmp_path, monkeypatch):
+    conf = conf_of("training.max_epochs=1", "training.max_bad_steps=99")
+    spoil_loss(monkeypatch, set(range(4)))
+    run(conf, data_dir, tmp_path / "bad")
+    from separation.models.registry import build_model
+
+    torch.manual_seed(0)
+    import pytorch_lightning as pl
+
+    pl.seed_everything(conf["seed"], verbose=False)
+    for name, value in build_model(conf).state_dict().items():
+        assert torch.equal(weights(tmp_path / "bad")[f"model.{name}"], value)
+
+
+def test_too_many_nan_steps_in_a_row_end_training(data_dir, tmp_path, monkeypatch):
+    spoil_loss(monkeypatch, {1, 2, 3})
+    with pytest.raises(RecipeError, match="NaN or Inf 3 times in a row; lower optim.lr"):
+        run(conf_of("training.max_epochs=1", "training.max_bad_steps=3"), data_dir, tmp_path)
+
+
+def test_minutes_end_training_with_a_model(data_dir, tmp_path, monkeypatch):
+    elapsed = lambda timer, *_: 0.0 if timer.start_time() is None else 300.0  # noqa: E731
+    monkeypatch.setattr(Timer, "time_elapsed", elapsed)
+    conf = conf_of("training.max_minutes=5", "training.max_epochs=5")
+    assert run(conf, data_dir, tmp_path)["step"].tolist() == [1]
+    assert (tmp_path / "best_model.pth").is_file()
+
+
+def test_a_budget_too_small_to_validate_is_named(data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(Timer, "time_elapsed", lambda *_: 300.0)
+    with pytest.raises(RecipeError, match=r"more training.max_minutes"):
+        train(conf_of("training.max_minutes=5"), data_dir, data_dir / "wav8k/min", tmp_path, False)
+
+
+def test_minutes_of_resumed_runs_add_up():
+    first, second = Timer(), Timer()
+    first._offset = 70.0
+    second.load_state_dict(first.state_dict())
+    assert second.time_elapsed() == 70.0
+
+
+def test_bf16_trains(data_dir, tmp_path):
+    table = run(conf_of("training.precision=bf16", "training.max_epochs=1"), data_dir, tmp_path)
+    assert table["val_loss"].notna().all()
+    model = BaseModel.from_pretrained(str(tmp_path / "best_model.pth"))
+    assert next(model.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("training.precision=fp16", r"training.precision is 'fp16'"),
+        ("optim.schedule=cosine", "optim.schedule is 'cosine'"),
+        ("data.batch_size=0", "data.batch_size is 0"),
+        ("optim.decay_share=0", "optim.decay_share is 0"),
+    ],
+)
+def test_a_wrong_value_is_named(override, says, data_dir, tmp_path):
+    with pytest.raises(RecipeError, match=says):
+        run(conf_of(override), data_dir, tmp_path)
+
+
+def test_nothing_to_resume_is_named(data_dir, tmp_path):
+    with pytest.raises(RecipeError, match="nothing to --resume from"):
+        run(conf_of(), data_dir, tmp_path, resume=True)
+
+
+class FakeTrainer:
+    """What the schedules look at."""
+
+    def __init__(self):
+        self.optimizers = [torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)]
+        self.sanity_checking = False
+        self.callback_metrics = {}
+        self.current_epoch, self.max_epochs, self.num_training_batches = 0, 10, 4
+
+    @property
+    def lr(self):
+        return self.optimizers[0].param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize("offset", [0.0, -20.0])
+def test_lr_halves_after_three_epochs_without_improvement(offset):
+    trainer, schedule = FakeTrainer(), PlateauSchedule(3)
+    schedule.on_fit_start(trainer, None)
+    rates = []
+    for loss in [5.0, 4.0, 4.0, 4.0, 4.0, 3.0]:
+        trainer.callback_metrics["val_loss"] = torch.tensor(loss + offset)
+        schedule.on_validation_end(trainer, None)
+        rates.append(trainer.lr)
+    assert rates == [1, 1, 1, 1, 0.5, 0.5]
+
+
+def test_lr_falls_to_zero_over_the_last_part_of_the_budget():
+    trainer = FakeTrainer()
+    schedule = BudgetSchedule(1.0, 0.5, 0.0, Timer())
+    rates = []
+    for epoch, batch in [(0, 0), (5, 0), (7, 2), (9, 2)]:
+        trainer.current_epoch = epoch
+        schedule.on_train_batch_start(trainer, None, None, batch)
+        rates.append(trainer.lr)
+    assert rates == pytest.approx([1, 1, 0.5, 0.1])
