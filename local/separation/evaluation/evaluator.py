@@ -6,7 +6,6 @@ the metrics, several times slower than a small network, run in others.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -22,7 +21,12 @@ from separation.config import Conf
 from separation.corpus.audio import read_audio, write_int16
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError, nearest
-from separation.evaluation.metrics import METRICS, MixtureScores, evaluate_mixture, solve_permutation
+from separation.evaluation.metrics import (
+    METRICS,
+    MixtureScores,
+    evaluate_mixture,
+    solve_permutation,
+)
 from separation.files import atomic_path
 from separation.inference.recording import fit_to_full_scale
 from separation.inference.separator import Separator
@@ -42,7 +46,7 @@ def check_metrics(names: list[str]) -> None:
 
 
 def read_split(manifest: Path, n_src: int, most: int) -> pd.DataFrame:
-    """Read a manifest and keep at most ``most`` mixtures, spread evenly over it (0: all of them)."""
+    """Read a manifest; keep at most ``most`` mixtures, spread evenly over it (0: all)."""
     table = read_manifest(manifest, n_src)
     if most and len(table) > most:
         table = table.iloc[np.linspace(0, len(table) - 1, most).round().astype(int)]
@@ -77,8 +81,8 @@ def evaluate_split(
         nj: processes for the metrics; 0: one a core.
 
     Returns:
-        a row a mixture: ``mixture_ID, length, speaker_1_ID, ..., gender_1, ...``, then ``input_<m>``,
-        ``<m>``, ``<m>i`` for each metric m, then ``failure``.
+        a row a mixture: ``mixture_ID, length, speaker_1_ID, ..., gender_1, ...``, then
+        ``input_<m>``, ``<m>``, ``<m>i`` for each metric m, then ``failure``.
     """
     metrics = list(settings["metrics"])
     shutil.rmtree(folder / "examples", ignore_errors=True)  # of an earlier run
@@ -86,13 +90,15 @@ def evaluate_split(
         delayed(evaluate_mixture)(mixture, references, estimates, separator.sample_rate, metrics)
         for mixture, references, estimates in _separated(separator, table, folder, settings)
     )
-    results = Parallel(n_jobs=nj or os.cpu_count(), return_as="generator")(jobs)
+    results = Parallel(n_jobs=nj or -1, return_as="generator")(jobs)
     scores: list[MixtureScores] = []
     with tqdm(results, total=len(table), desc=folder.name, unit="mixture") as progress:
         for score in progress:
             scores.append(score)
             progress.set_postfix_str(_running_mean(scores, metrics[0]))
-    known = [c for c in table if c in ("mixture_ID", "length") or c.startswith(("speaker_", "gender_"))]
+    known = [
+        c for c in table if c in ("mixture_ID", "length") or c.startswith(("speaker_", "gender_"))
+    ]
     names = [name for m in metrics for name in (f"input_{m}", m, f"{m}i")]
     values = pd.DataFrame([score.values for score in scores])[names]
     result = table[known].join(values.round(4))
@@ -128,7 +134,9 @@ def write_example(
     permutation = solve_permutation(references, estimates)
     estimates, _ = fit_to_full_scale(estimates[list(permutation)], "PCM_16")
     write_int16(folder / "mix.wav", mixture, rate)
-    for number, (reference, estimate) in enumerate(zip(references, estimates, strict=True), start=1):
+    for number, (reference, estimate) in enumerate(
+        zip(references, estimates, strict=True), start=1
+    ):
         write_int16(folder / f"s{number}.wav", reference, rate)
         write_int16(folder / f"s{number}_estimate.wav", estimate, rate)
 

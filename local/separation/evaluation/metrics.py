@@ -30,8 +30,8 @@ class MixtureScores:
     """Scores of one mixture.
 
     Attributes:
-        values: ``input_<metric>``, ``<metric>`` and ``<metric>i`` (output minus input), each the mean
-            over the sources, NaN where a source has no value.
+        values: ``input_<metric>``, ``<metric>`` and ``<metric>i`` (output minus input), each the
+            mean over the sources, NaN where a source has no value.
         failure: what could not be computed and why, empty when all could.
         permutation: for each reference the index of its estimate.
     """
@@ -44,8 +44,8 @@ class MixtureScores:
 def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     """Scale-invariant signal-to-distortion ratio of zero-mean signals, in dB.
 
-    Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019; the SI-SNR of the Conv-TasNet paper
-    and of Asteroid's ``pairwise_neg_sisdr``. Signals of shape ``(time,)``.
+    Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019; the SI-SNR of the Conv-TasNet
+    paper and of Asteroid's ``pairwise_neg_sisdr``. Signals of shape ``(time,)``.
     """
     reference = reference - reference.mean()
     estimate = estimate - estimate.mean()
@@ -68,7 +68,10 @@ def sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     """
     try:
         with np.errstate(divide="ignore"):
-            return float(fast_bss_eval.sdr(reference[None], estimate[None], zero_mean=False)[0])
+            # Without pairwise=True it fails under numpy 2.
+            return -float(
+                fast_bss_eval.sdr_loss(estimate[None], reference[None], pairwise=True)[0, 0]
+            )
     except np.linalg.LinAlgError as error:
         raise MetricError("the distortion filter has no solution") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from separation.config import ROOT, Conf
+from separation.config import Conf
 from separation.errors import RecipeError
 from separation.files import atomic_path
 
@@ -46,7 +45,7 @@ class SystemFacts:
 
 
 def subset_of(genders: list[str]) -> str:
-    """Name the subset of a mixture by its sorted genders, ``FM`` or ``FFM``; empty if one is unknown."""
+    """Name a mixture's subset by its sorted genders, ``FM`` or ``FFM``; empty if one is unknown."""
     known = all(gender in ("F", "M") for gender in genders)
     return "".join(sorted(genders)) if genders and known else ""
 
@@ -123,7 +122,7 @@ def read_results(path: Path) -> pd.DataFrame:
 
 
 def count_macs(model: torch.nn.Module, sample_rate: int) -> int:
-    """Count the multiply-accumulates of convolutions and matrix products for one second of audio."""
+    """Count the multiply-accumulates of convolutions and matrix products for a second of audio."""
     device = next(model.parameters()).device
     # inference_mode hides the operators from the counter; no_grad does not.
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -132,7 +131,7 @@ def count_macs(model: torch.nn.Module, sample_rate: int) -> int:
 
 
 def latency_ms(conf: Conf) -> float | None:
-    """Algorithmic latency: one filter length for a causal network, None (the utterance) for others."""
+    """Algorithmic latency: a filter length for a causal network, None (all of it) for others."""
     if not conf["net_conf"]["causal"]:
         return None
     return 1000.0 * conf["net_conf"]["L"] / conf["corpus"]["sample_rate"]
@@ -147,16 +146,15 @@ def trained_epochs(exp_dir: Path) -> int | None:
     return int(epochs.max()) + 1 if len(epochs) else None
 
 
-def commit_id(folder: Path = ROOT) -> str:
-    """The commit that a folder is at, with ``-dirty`` if tracked files changed; empty without git."""
+def corpus_and_tag(name: str, corpus: str) -> tuple[str, str]:
+    """Take an experiment's name, ``<corpus>_<tag>``, apart.
 
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        commit = git("rev-parse", "--short", "HEAD")
-        return f"{commit}-dirty" if git("status", "--porcelain", "--untracked-files=no") else commit
-    except (OSError, subprocess.CalledProcessError):
-        return ""
+    Args:
+        name: of the experiment folder; its corpus may carry an addition such as ``-3spk``.
+        corpus: the name in the configuration.
+    """
+    if name.startswith(corpus):
+        addition, _, tag = name[len(corpus) :].partition("_")
+        if tag:
+            return corpus + addition, tag
+    return corpus, name

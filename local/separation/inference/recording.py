@@ -33,7 +33,9 @@ def check_recording(path: Path, mixdown: bool) -> AudioInfo:
             f"{path}: {info.channels} channels; --mixdown averages them before separation"
         )
     if not soundfile.check_format(info.format, info.subtype):
-        raise RecipeError(f"{path}: {info.format} {info.subtype} cannot be written; convert it first")
+        raise RecipeError(
+            f"{path}: {info.format} {info.subtype} cannot be written; convert it first"
+        )
     return info
 
 
@@ -63,7 +65,9 @@ def output_paths(inputs: Sequence[Path], folder: Path, n_src: int) -> list[list[
     recordings = {path.resolve(): path for path in inputs}
     for path in (path for paths in outputs for path in paths):
         if path.resolve() in recordings:
-            raise RecipeError(f"{path}: an input that would be overwritten; give another folder to -o")
+            raise RecipeError(
+                f"{path}: an input that would be overwritten; give another folder to -o"
+            )
     return outputs
 
 

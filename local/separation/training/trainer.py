@@ -200,7 +200,6 @@ def quiet_lightning() -> None:
         ".*dataloader is not resumable.*",
         ".*exists and is not empty.*",
         ".*LeafSpec.*",
-        ".*pkg_resources.*",
     ):
         warnings.filterwarnings("ignore", message)
 

@@ -1,0 +1,118 @@
+"""Pictures for the report, each as the bytes of a PNG file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+from scipy.signal import stft
+
+from separation.evaluation.results import subset_of
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+SPECTROGRAM_SIZE = (360, 100)  # pixels
+SPECTROGRAM_RANGE = 70.0  # dB
+
+
+def training_curve(table: pd.DataFrame, title: str) -> bytes:
+    """Plot loss on tr and cv and the learning rate over the epochs.
+
+    Args:
+        table: an experiment's ``metrics.csv``: ``epoch``, ``loss``, ``val_loss``, ``lr``.
+        title: above the plot.
+    """
+    figure = Figure(figsize=(6, 3.6), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    for column, label, colour in (
+        ("loss", "training", COLOURS[0]),
+        ("val_loss", "validation (cv)", COLOURS[1]),
+    ):
+        points = table[["epoch", column]].dropna()
+        # One epoch alone is a point, which a line does not show.
+        marker = "o" if len(points) < 20 else ""
+        axes.plot(
+            points["epoch"] + 1, points[column], color=colour, label=label, marker=marker, ms=3
+        )
+    axes.set(xlabel="epoch", ylabel="loss (negative SI-SDR, dB)", title=title)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    rates = axes.twinx()
+    rates.plot(table["epoch"] + 1, table["lr"], color="0.6", lw=1, label="learning rate")
+    rates.set(ylabel="learning rate", ylim=(0, None))
+    lines = [*axes.get_lines(), *rates.get_lines()]
+    axes.legend(lines, [str(line.get_label()) for line in lines], fontsize="small")
+    return _png(figure)
+
+
+def improvement_plot(table: pd.DataFrame, title: str) -> bytes:
+    """Plot SI-SDRi of every mixture: over the input SI-SDR, and as a histogram.
+
+    Args:
+        table: ``metrics.csv`` of an evaluated split; mixtures without a value are left out.
+        title: above the plot.
+    """
+    figure = Figure(figsize=(8, 3.6), dpi=100, layout="constrained")
+    scatter, histogram = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    genders = [column for column in table if column.startswith("gender_")]
+    subsets = [subset_of(list(row)) for row in table[genders].fillna("").astype(str).to_numpy()]
+    table = table.assign(subset=subsets).dropna(subset=["si_sdri", "input_si_sdr"])
+    names = sorted(set(table["subset"]))
+    values = [table.loc[table["subset"] == name, "si_sdri"].to_numpy() for name in names]
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
+    labels = [f"{n or 'all'} ({len(v)})" for n, v in zip(names, values, strict=True)]
+    for name, value, colour, label in zip(names, values, colours, labels, strict=True):
+        inputs = table.loc[table["subset"] == name, "input_si_sdr"]
+        scatter.scatter(inputs, value, s=10, alpha=0.7, color=colour, label=label)
+    histogram.hist(values, bins=25, orientation="horizontal", stacked=True, color=colours)
+    for axes in (scatter, histogram):
+        axes.axhline(0.0, color="0.5", lw=1)
+        axes.axhline(table["si_sdri"].mean(), color="k", lw=1, ls="--")
+        axes.grid(alpha=0.3)
+    scatter.set(xlabel="SI-SDR of the mixture (dB)", ylabel="SI-SDRi (dB)")
+    histogram.set(xlabel="mixtures", title=f"mean {table['si_sdri'].mean():.2f} dB")
+    scatter.set_title(title)
+    scatter.legend(fontsize="small")
+    return _png(figure)
+
+
+def spectrogram(samples: np.ndarray, sample_rate: int) -> bytes:
+    """Draw a spectrogram without axes: 0 Hz to half the rate, 70 dB below its loudest point.
+
+    Args:
+        samples: shape ``(time,)``.
+        sample_rate: in Hz.
+    """
+    window = min(int(0.032 * sample_rate), samples.size)
+    power = np.abs(stft(samples, sample_rate, nperseg=window)[2]) ** 2
+    level = 10.0 * np.log10(power / max(power.max(), 1e-12) + 1e-12)
+    shades = np.clip(1.0 + level / SPECTROGRAM_RANGE, 0.0, 1.0)
+    # An image of 64 colours is a quarter as large as one in full colour.
+    indices = Image.fromarray((shades[::-1] * 63).astype(np.uint8)).resize(SPECTROGRAM_SIZE)
+    palette = matplotlib.colormaps["magma"](np.linspace(0, 1, 64))[:, :3]
+    indices.putpalette((palette * 255).astype(np.uint8).tobytes())
+    file = io.BytesIO()
+    indices.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def read_table(path: Path) -> pd.DataFrame | None:
+    """Read a CSV file of an experiment; None where it is not there or holds no row."""
+    if not path.is_file():
+        return None
+    try:
+        table = pd.read_csv(path)
+    except pd.errors.EmptyDataError:
+        return None
+    return None if table.empty else table
+
+
+def _png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()

@@ -1,0 +1,113 @@
+"""Tables of the results of all systems: ``RESULTS.md`` and what the terminal shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from separation.errors import RecipeError
+from separation.evaluation.results import read_results
+from separation.files import atomic_path
+
+EMPTY = "–"
+LEGEND = (
+    "Means over whole utterances; SI-SDRi, SDRi in dB are improvements over the mixture."
+    " **tt**: voices that training never heard, and its subsets by gender; **tr**: voices that it"
+    " heard, so the distance between the two is overfitting. SDRi, STOI, PESQ, mixtures: of tt."
+    " Mixtures for which a metric could not be computed are left out of its mean and counted as"
+    " failed. GMAC/s: multiply-accumulates for a second of audio. RTF: seconds of work"
+    " for a second of audio, on the machine that evaluated."
+)
+
+
+def load_results(results_dir: Path) -> pd.DataFrame:
+    """Read all result files of a folder.
+
+    Raises:
+        RecipeError: there is none, or one is not as it should be.
+    """
+    paths = sorted(results_dir.glob("*.csv"))
+    if not paths:
+        raise RecipeError(f"{results_dir}: no result file; stage 4 makes them")
+    tables = [table for path in paths if not (table := read_results(path)).empty]
+    if not tables:
+        raise RecipeError(f"{paths[0]}: no row in it; stage 4 writes the file anew")
+    return pd.concat([table.astype(object) for table in tables], ignore_index=True)
+
+
+def corpus_table(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
+    """Make the table of one corpus: a row a system, best first, every cell a text."""
+    chosen = results[results["corpus"] == corpus]
+    subsets = sorted(set(chosen.loc[chosen["split"] == "tt", "subset"]) - {"all"})
+    rows = []
+    for tag, rows_of_system in chosen.groupby("tag", sort=True):
+        by_subset = {(row.split, row.subset): row for row in rows_of_system.itertuples()}
+        unseen, seen = by_subset.get(("tt", "all")), by_subset.get(("tr", "all"))
+        facts = next(rows_of_system.itertuples())
+        score = getattr(unseen, "si_sdri", float("-inf"))
+        row = {"system": tag, "SI-SDRi tt": _number(unseen, "si_sdri")}
+        row |= {f"tt {name}": _number(by_subset.get(("tt", name)), "si_sdri") for name in subsets}
+        row |= {
+            "SI-SDRi tr": _number(seen, "si_sdri"),
+            "SDRi": _number(unseen, "sdri"),
+            "STOI": _number(unseen, "stoi", ".3f"),
+            "PESQ": _number(unseen, "pesq"),
+            "mixtures": _count(unseen),
+            "parameters": f"{facts.parameters / 1e6:.2f} M",
+            "GMAC/s": f"{facts.macs_per_second / 1e9:.2f}",
+            "RTF": _number(facts, "real_time_factor", ".3f"),
+            "epochs": _number(facts, "epochs", ".0f"),
+        }
+        rows.append((float("-inf") if pd.isna(score) else score, row))
+    rows.sort(key=lambda pair: pair[0], reverse=True)
+    return pd.DataFrame([row for _, row in rows])
+
+
+def commands(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
+    """What made the rows of a corpus: ``tag, splits, command, commit, date, data_fingerprint``."""
+    chosen = results[(results["corpus"] == corpus) & (results["subset"] == "all")]
+    keys = ["tag", "command", "commit", "date", "data_fingerprint"]
+    grouped = chosen.groupby(keys, sort=False, dropna=False)["split"].agg(", ".join)
+    return grouped.reset_index(name="splits")
+
+
+def write_markdown(results: pd.DataFrame, path: Path) -> None:
+    """Write ``RESULTS.md``: a table a corpus, the exact commands below it."""
+    parts = ["# Results", "Made from the CSV files of this folder by `local/report.py`.", LEGEND]
+    for corpus in sorted(set(results["corpus"])):
+        parts += [f"## {corpus}", _markdown(corpus_table(results, corpus))]
+        for row in commands(results, corpus).itertuples():
+            facts = [f"commit {row.commit}"] if row.commit else []
+            facts += [row.date] if row.date else []
+            facts += [f"data {row.data_fingerprint}"] if row.data_fingerprint else []
+            parts.append(f"`{row.tag}` ({row.splits}): {', '.join(facts)}")
+            parts.append(f"```sh\n{row.command}\n```")
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def terminal_text(results: pd.DataFrame) -> str:
+    """The tables for a terminal, one a corpus."""
+    texts = []
+    for corpus in sorted(set(results["corpus"])):
+        table = corpus_table(results, corpus).drop(columns=["GMAC/s", "RTF"])
+        texts.append(f"{corpus}\n{table.to_string(index=False)}")
+    return "\n\n".join(texts)
+
+
+def _number(row: object, name: str, form: str = ".2f") -> str:
+    value = getattr(row, name, None)
+    return EMPTY if value is None or pd.isna(value) else format(value, form)
+
+
+def _count(row: object) -> str:
+    if row is None:
+        return EMPTY
+    failed = int(row.n_failed)  # type: ignore[attr-defined]
+    return _number(row, "n_mixtures", ".0f") + (f" ({failed} failed)" if failed else "")
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    lines = [list(table.columns), ["---"] + ["---:"] * (table.shape[1] - 1), *table.to_numpy()]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

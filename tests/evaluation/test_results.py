@@ -1,0 +1,181 @@
+"""Result files: columns, means, subsets, and the facts about a system."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from asteroid.models import ConvTasNet
+
+from separation.errors import RecipeError
+from separation.evaluation.results import (
+    COLUMNS,
+    SystemFacts,
+    corpus_and_tag,
+    count_macs,
+    latency_ms,
+    read_results,
+    result_rows,
+    subset_of,
+    summarise,
+    trained_epochs,
+    write_results,
+)
+
+FACTS = SystemFacts(
+    corpus="toy",
+    tag="small",
+    parameters=1234,
+    macs_per_second=5678,
+    real_time_factor=0.01,
+    latency_ms=None,
+    epochs=7,
+    commit="abc1234",
+    date="2026-01-02T03:04:05+00:00",
+    command="./run.sh --tag small",
+    data_fingerprint="0123456789abcdef",
+)
+
+
+def scores() -> pd.DataFrame:
+    """Four mixtures, one of them without a PESQ."""
+    return pd.DataFrame(
+        {
+            "mixture_ID": ["a", "b", "c", "d"],
+            "gender_1": ["F", "M", "M", ""],
+            "gender_2": ["F", "F", "F", "M"],
+            "si_sdr": [1.0, 2.0, 4.0, 9.0],
+            "si_sdri": [10.0, 20.0, 40.0, 90.0],
+            "pesq": [2.0, np.nan, 3.0, 4.0],
+            "failure": ["", "pesq of source 1: no utterance found", "", ""],
+        }
+    )
+
+
+def test_means_leave_out_what_failed_and_count_it():
+    rows = {row["subset"]: row for row in summarise(scores())}
+    assert list(rows) == ["all", "FF", "FM"]
+    assert rows["all"]["n_mixtures"] == 4
+    assert rows["all"]["n_failed"] == 1
+    assert rows["all"]["si_sdri"] == 40.0
+    assert rows["all"]["pesq"] == 3.0
+    assert (rows["FM"]["n_mixtures"], rows["FM"]["n_failed"]) == (2, 1)
+    assert (rows["FM"]["si_sdr"], rows["FM"]["pesq"]) == (3.0, 3.0)
+    assert rows["FF"]["n_failed"] == 0
+
+
+def test_subset_names():
+    assert subset_of(["M", "F"]) == "FM"
+    assert subset_of(["M", "F", "F"]) == "FFM"
+    assert subset_of(["M", ""]) == ""
+    assert subset_of([]) == ""
+
+
+def test_the_columns_are_these():
+    assert ",".join(COLUMNS) == (
+        "corpus,tag,split,subset,n_mixtures,n_failed,si_sdr,si_sdri,sdr,sdri,snr,stoi,pesq,parameters,"
+        "macs_per_second,real_time_factor,latency_ms,epochs,commit,date,command,data_fingerprint"
+    )
+
+
+def test_written_file_reads_back(tmp_path):
+    path = tmp_path / "toy_small.csv"
+    write_results(path, result_rows(scores(), "tt", FACTS), keep_other_splits=False)
+    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+    assert path.read_text().splitlines()[2] == (
+        "toy,small,tt,FF,1,0,1.0,10.0,,,,,2.0,1234,5678,0.01,,7,abc1234,"
+        "2026-01-02T03:04:05+00:00,./run.sh --tag small,0123456789abcdef"
+    )
+    table = read_results(path)
+    assert list(table["subset"]) == ["all", "FF", "FM"]
+    assert table["si_sdri"][0] == 40.0
+    assert table["sdr"].isna().all()
+    assert table["data_fingerprint"][0] == "0123456789abcdef"
+
+
+def test_one_split_anew_keeps_the_others(tmp_path):
+    path = tmp_path / "toy_small.csv"
+    both = pd.concat([result_rows(scores(), split, FACTS) for split in ("tt", "tr")])
+    write_results(path, both, keep_other_splits=False)
+    better = scores().assign(si_sdri=100.0)
+    write_results(path, result_rows(better, "tt", FACTS), keep_other_splits=True)
+    table = read_results(path)
+    means = table[table["subset"] == "all"].set_index("split")["si_sdri"]
+    assert dict(means) == {"tt": 100.0, "tr": 40.0}
+    write_results(path, result_rows(better, "tt", FACTS), keep_other_splits=False)
+    assert set(read_results(path)["split"]) == {"tt"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("corpus,tag\na,b\n", "column 'split' is missing"),
+        ("", "not a CSV file"),
+        (f"{','.join(COLUMNS)}\n{'a,' * 6}nonsense{',' * (len(COLUMNS) - 7)}\n", "is not a number"),
+    ],
+)
+def test_bad_result_file(tmp_path, content, message):
+    (tmp_path / "r.csv").write_text(content)
+    with pytest.raises(RecipeError, match=message):
+        read_results(tmp_path / "r.csv")
+
+
+def test_missing_result_file(tmp_path):
+    with pytest.raises(RecipeError, match="stage 4"):
+        read_results(tmp_path / "r.csv")
+
+
+def test_macs_of_known_layers():
+    class Layers(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = torch.nn.Conv1d(1, 6, 10, stride=5)
+            self.depthwise = torch.nn.Conv1d(6, 6, 3, padding=1, groups=6)
+            self.linear = torch.nn.Linear(6, 4)
+            self.decoder = torch.nn.ConvTranspose1d(4, 2, 10, stride=5)
+
+        def forward(self, wave):
+            hidden = self.depthwise(self.encoder(wave[:, None]))
+            return self.decoder(self.linear(hidden.mT).mT)
+
+    frames = (8000 - 10) // 5 + 1
+    assert count_macs(Layers(), 8000) == frames * (6 * 10 + 6 * 3 + 6 * 4 + 4 * 2 * 10)
+
+
+def test_macs_of_convtasnet():
+    n, kernel, b, h, skip, p, blocks, sources = 16, 10, 4, 8, 3, 3, 4, 2
+    model = ConvTasNet(
+        sources,
+        n_filters=n,
+        kernel_size=kernel,
+        stride=5,
+        bn_chan=b,
+        hid_chan=h,
+        skip_chan=skip,
+        n_blocks=2,
+        n_repeats=2,
+        conv_kernel_size=p,
+        sample_rate=8000,
+    )
+    frames = (8000 - kernel) // 5 + 1
+    separator = n * b + blocks * (b * h + h * p + h * b + h * skip) + skip * sources * n
+    codec = n * kernel + sources * n * kernel
+    assert count_macs(model.eval(), 8000) == frames * (separator + codec)
+
+
+def test_latency_is_a_filter_length_for_causal_networks_only():
+    conf = {"net_conf": {"causal": True, "L": 16}, "corpus": {"sample_rate": 8000}}
+    assert latency_ms(conf) == 2.0
+    conf["net_conf"]["causal"] = False
+    assert latency_ms(conf) is None
+
+
+def test_epochs(tmp_path):
+    assert trained_epochs(tmp_path) is None
+    (tmp_path / "metrics.csv").write_text("epoch,loss\n0,1\n1,\n11,-3\n")
+    assert trained_epochs(tmp_path) == 12
+
+
+def test_experiment_names():
+    assert corpus_and_tag("espeak-2mix_small", "espeak-2mix") == ("espeak-2mix", "small")
+    assert corpus_and_tag("my_corpus-3spk_a_b", "my_corpus") == ("my_corpus-3spk", "a_b")
+    assert corpus_and_tag("elsewhere", "espeak-2mix") == ("espeak-2mix", "elsewhere")

@@ -1,0 +1,203 @@
+"""The report: tables, pictures and the listening page."""
+
+import base64
+import io
+import re
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from PIL import Image
+
+import report
+from separation.errors import RecipeError
+from separation.evaluation.results import COLUMNS
+from separation.report.page import Listening, SystemPage, write_page
+from separation.report.plots import improvement_plot, read_table, spectrogram, training_curve
+from separation.report.tables import commands, corpus_table, load_results, terminal_text
+
+RATE = 8000
+
+
+def result_file(path, corpus, tag, scores, **facts):
+    """Write a result file; ``scores`` maps (split, subset) to SI-SDRi."""
+    rows = []
+    for (split, subset), si_sdri in scores.items():
+        row = dict.fromkeys(COLUMNS, "")
+        row |= {"corpus": corpus, "tag": tag, "split": split, "subset": subset}
+        row |= {"n_mixtures": 300, "n_failed": 0, "si_sdri": si_sdri, "stoi": 0.8765, "pesq": 2.345}
+        row |= {"parameters": 1700000, "macs_per_second": 1250000000, "real_time_factor": 0.0213}
+        rows.append(row | {"command": f"./run.sh --tag {tag}", "date": "2026-01-02"} | facts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(path, index=False)
+
+
+@pytest.fixture
+def results_dir(tmp_path):
+    folder = tmp_path / "results"
+    scores = {("tt", "all"): 6.512, ("tt", "FF"): 5, ("tt", "FM"): 7.25, ("tr", "all"): 9.5}
+    result_file(folder / "toy_small.csv", "toy", "small", scores, epochs=12, n_failed=2)
+    scores = {("tt", "all"): 11.0, ("tt", "FM"): 12.0}
+    result_file(folder / "toy_big.csv", "toy", "big", scores, commit="abc1234")
+    result_file(
+        folder / "trio_small.csv", "trio-3spk", "small", {("tt", "FFM"): 3, ("tt", "all"): 4}
+    )
+    return folder
+
+
+def example(folder, seed):
+    """Write one example as stage 4 does."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    for name in ("s1", "s2", "s1_estimate", "s2_estimate", "mix"):
+        soundfile.write(folder / f"{name}.wav", 0.1 * rng.standard_normal(RATE), RATE)
+
+
+@pytest.fixture
+def exp_root(tmp_path):
+    folder = tmp_path / "exp" / "toy_small"
+    for number, name in enumerate(("a&b", "c")):
+        example(folder / "eval_tt" / "examples" / name, number)
+    (folder / "conf.yaml").write_text("corpus: {name: toy}\n")
+    pd.DataFrame(
+        {
+            "mixture_ID": ["a&b", "c", "d"],
+            "gender_1": ["F", "M", ""],
+            "gender_2": ["F", "F", "M"],
+            "input_si_sdr": [0.0, 1.0, -1.0],
+            "si_sdri": [7.04, np.nan, 3.0],
+        }
+    ).to_csv(folder / "eval_tt" / "metrics.csv", index=False)
+    pd.DataFrame(
+        {"epoch": [0, 1], "loss": [1.0, -2.0], "val_loss": [0.0, -1.0], "lr": 1e-3}
+    ).to_csv(folder / "metrics.csv", index=False)
+    return tmp_path / "exp"
+
+
+def test_a_table_a_corpus_best_system_first(results_dir):
+    table = corpus_table(load_results(results_dir), "toy")
+    assert table.to_dict("records") == [
+        {
+            **{"system": "big", "SI-SDRi tt": "11.00", "tt FF": "–", "tt FM": "12.00"},
+            **{"SI-SDRi tr": "–", "SDRi": "–", "STOI": "0.876", "PESQ": "2.35", "mixtures": "300"},
+            **{"parameters": "1.70 M", "GMAC/s": "1.25", "RTF": "0.021", "epochs": "–"},
+        },
+        {
+            **{"system": "small", "SI-SDRi tt": "6.51", "tt FF": "5.00", "tt FM": "7.25"},
+            **{"SI-SDRi tr": "9.50", "SDRi": "–", "STOI": "0.876", "PESQ": "2.35"},
+            **{"mixtures": "300 (2 failed)", "parameters": "1.70 M", "GMAC/s": "1.25"},
+            **{"RTF": "0.021", "epochs": "12"},
+        },
+    ]
+    assert "tt FFM" in corpus_table(load_results(results_dir), "trio-3spk")
+
+
+def test_commands_name_the_splits(results_dir):
+    rows = commands(load_results(results_dir), "toy").set_index("tag")
+    assert rows.loc["small", "splits"] == "tt, tr"
+    assert rows.loc["big", "command"] == "./run.sh --tag big"
+
+
+def test_script_writes_all_from_experiments_and_results(results_dir, exp_root, monkeypatch, capsys):
+    arguments = ["--results_dir", str(results_dir), "--exp_root", str(exp_root)]
+    monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
+    report.main()
+    text = (results_dir / "RESULTS.md").read_text()
+    assert "\n## toy\n" in text
+    assert "\n## trio-3spk\n" in text
+    assert (
+        "| small | 6.51 | 5.00 | 7.25 | 9.50 | – | 0.876 | 2.35 | 300 (2 failed) | 1.70 M | 1.25 |"
+        " 0.021 | 12 |\n"
+    ) in text
+    assert "`big` (tt): commit abc1234, 2026-01-02\n\n```sh\n./run.sh --tag big\n```" in text
+    assert "11.00" in capsys.readouterr().out
+    for name in ("training", "si_sdri_tt"):
+        with Image.open(exp_root / "toy_small" / "plots" / f"{name}.png") as picture:
+            assert picture.format == "PNG"
+    page = (results_dir / "index.html").read_text()
+    assert page.count("<audio ") == 2 * 5
+    assert "a&amp;b" in page
+    assert "small: SI-SDRi 7.0 dB" in page
+    assert "small: no SI-SDRi" in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_results_without_experiments(results_dir, tmp_path, monkeypatch):
+    arguments = ["--results_dir", str(results_dir), "--exp_root", str(tmp_path / "none")]
+    monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
+    report.main()
+    assert "6.51" in (results_dir / "RESULTS.md").read_text()
+    page = (results_dir / "index.html").read_text()
+    assert "Nothing to listen to" in page
+    assert "6.51" in page
+
+
+def test_no_results(tmp_path):
+    with pytest.raises(RecipeError, match="no result file; stage 4"):
+        load_results(tmp_path)
+
+
+def test_terminal_text_names_every_system(results_dir):
+    text = terminal_text(load_results(results_dir))
+    assert re.search(r"^ *big +11\.00", text, re.MULTILINE)
+    assert re.search(r"^ *small +6\.51", text, re.MULTILINE)
+
+
+def test_players_hold_the_samples(results_dir, exp_root, tmp_path):
+    folder = exp_root / "toy_small" / "eval_tt" / "examples" / "c"
+    system = SystemPage("toy", "small", examples=[Listening("c", folder, 1.0)])
+    write_page(load_results(results_dir), [system], tmp_path / "page.html")
+    players = re.findall(
+        r'src="data:audio/flac;base64,([^"]*)"', (tmp_path / "page.html").read_text()
+    )
+    for player, name in zip(
+        players, ("mix", "s1", "s2", "s1_estimate", "s2_estimate"), strict=True
+    ):
+        samples, rate = soundfile.read(io.BytesIO(base64.b64decode(player)), dtype="int16")
+        assert rate == RATE
+        np.testing.assert_array_equal(
+            samples, soundfile.read(folder / f"{name}.wav", dtype="int16")[0]
+        )
+
+
+def test_systems_share_a_mixture_only_if_it_is_the_same(results_dir, exp_root, tmp_path):
+    folder = exp_root / "toy_small" / "eval_tt" / "examples" / "c"
+    example(tmp_path / "other" / "c", 7)
+    for other, n_players in ((folder, 3 + 2 * 2), (tmp_path / "other" / "c", 2 * 5)):
+        systems = [
+            SystemPage("toy", "small", examples=[Listening("c", folder, 1.0)]),
+            SystemPage("toy", "big", examples=[Listening("c", other, 2.0)]),
+        ]
+        write_page(load_results(results_dir), systems, tmp_path / "page.html")
+        assert (tmp_path / "page.html").read_text().count("<audio ") == n_players
+
+
+def test_spectrogram_shows_the_tone_where_it_is():
+    time = np.arange(RATE) / RATE
+    picture = spectrogram(np.sin(2 * np.pi * 1000 * time), RATE)
+    shades = np.asarray(Image.open(io.BytesIO(picture)).convert("L")).astype(int)
+    brightest = shades.sum(axis=1).argmax()
+    # 0 Hz is the lowest row, 4000 Hz the highest.
+    assert brightest / shades.shape[0] == pytest.approx(0.75, abs=0.03)
+
+
+def test_spectrogram_of_silence_and_of_a_moment():
+    for samples in (np.zeros(RATE), np.array([0.5])):
+        assert spectrogram(samples, RATE).startswith(b"\x89PNG")
+
+
+def test_plots_of_one_epoch_and_of_unknown_genders():
+    table = pd.DataFrame({"epoch": [0], "loss": [1.0], "val_loss": [np.nan], "lr": [1e-3]})
+    assert training_curve(table, "t").startswith(b"\x89PNG")
+    table = pd.DataFrame({"si_sdri": [1.0, np.nan, 2.0], "input_si_sdr": [0.0, 0.0, 1.0]})
+    assert improvement_plot(table, "t").startswith(b"\x89PNG")
+
+
+def test_tables_that_are_not_there_or_empty(tmp_path):
+    assert read_table(tmp_path / "none.csv") is None
+    (tmp_path / "empty.csv").write_text("")
+    assert read_table(tmp_path / "empty.csv") is None
+    (tmp_path / "header.csv").write_text("epoch,loss\n")
+    assert read_table(tmp_path / "header.csv") is None
