@@ -156,3 +156,143 @@ while [ $# -gt 0 ]; do
   esac
   printf -v "$name" '%s' "$value"
 done
+
+for name in stage stop_stage; do
+  [[ ${!name} =~ ^[0-5]?$ ]] || die "--$name ${!name}: the stages are 0 to 5"
+done
+[ "${stage:-0}" -le "$stop_stage" ] || die "--stage $stage comes after --stop_stage $stop_stage"
+# shellcheck disable=SC2046  # one word a name
+[ -f "egs/$corpus/conf.yaml" ] ||
+  die "--corpus $corpus: there is no such corpus$(nearest "$corpus" $(corpora)); there are: $(corpora)"
+if [ -n "$conf" ]; then
+  [ -n "$tag" ] || die "--conf needs --tag NAME, the name of the experiment"
+  file=$(absolute "$(dirname -- "$conf")")/$(basename -- "$conf")
+  [ -f "$file" ] || die "--conf $conf: no such file"
+  conf=$file
+  [ ! -f "conf/$tag.yaml" ] || [ "$conf" -ef "conf/$tag.yaml" ] ||
+    die "--tag $tag means conf/$tag.yaml: give --conf $conf a tag of its own"
+fi
+[ -n "$tag" ] || tag=$(cat "egs/$corpus/conf.yaml" conf/base.yaml |
+  sed -n 's/^  default_tag: *\([A-Za-z0-9_.-]*\).*/\1/p' | sed 1q)
+[[ $tag =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$ ]] || die "--tag '$tag': letters, digits and _ . - make a tag"
+# shellcheck disable=SC2046
+[ -n "$conf" ] || [ -f "conf/$tag.yaml" ] ||
+  die "--tag $tag: there is no conf/$tag.yaml$(nearest "$tag" $(tags)); there are: $(tags);" \
+    "a new one needs --conf FILE"
+if [ -n "$corpus_dir" ]; then
+  folder=$(absolute "$corpus_dir")
+  [ -n "$folder" ] || die "--corpus_dir $corpus_dir: no such folder"
+  corpus_dir=$folder
+fi
+
+# An option is another word for a key of the YAML: the defaults stand there, and only there.
+overrides=(--)
+for pair in corpus.n_src:n_src corpus.sample_rate:sample_rate corpus.mode:mode nj:nj seed:seed \
+  training.devices:devices training.num_nodes:num_nodes; do
+  name=${pair#*:}
+  [ -z "${!name}" ] || overrides+=("${pair%:*}=${!name}")
+done
+quoted() { printf "'%s'" "${1//\'/\'\'}"; } # for YAML
+[ -z "$corpus_dir" ] || overrides+=("corpus.corpus_dir=$(quoted "$corpus_dir")")
+overrides+=("$@")
+
+# ---- the plan -----------------------------------------------------------------------------------
+# shellcheck source=path.sh
+. ./path.sh
+
+# Checks every key before anything is done. Prints the name of the corpus folder, the folder of the
+# mixtures, the recordings' folder, and a fingerprint of the settings that each part hangs on;
+# settings that cannot change a result (where and with how many processes) are left out.
+plan=$(python - "$corpus" "$tag" "$conf" "${overrides[@]}" <<'PY'
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from separation.config import load_config, load_corpus_config, wav_folder
+from separation.errors import RecipeError, run_command
+
+
+def fingerprint(part):
+    return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def main():
+    corpus, tag, conf_file, _, *overrides = sys.argv[1:]
+    data = load_corpus_config(corpus, overrides)
+    system = load_config(corpus, tag, Path(conf_file) if conf_file else None, overrides)
+    if system["corpus"] != data["corpus"]:
+        raise RecipeError(
+            f"{conf_file or f'conf/{tag}.yaml'}: 'corpus' is not a system's to change;"
+            " its keys stand in egs/<corpus>/conf.yaml or on the command line"
+        )
+    n_src = data["corpus"]["n_src"]
+    folder = corpus if n_src == 2 else f"{corpus}-{n_src}spk"
+    corpus_dir = data["corpus"].pop("corpus_dir", "")
+    evaluation = system.pop("evaluation")
+    del system["nj"], system["corpus"]
+    for place in ("accelerator", "devices", "num_nodes"):
+        del system["training"][place]
+    facts = fingerprint([data["corpus"], data["seed"]])
+    print(folder, wav_folder(Path("data", folder), data), corpus_dir or "", facts, sep="\n")
+    print(fingerprint([facts, system]), fingerprint(evaluation), sep="\n")
+
+
+run_command(main)
+PY
+)
+{ read -r folder; read -r wav_dir; read -r corpus_dir; read -r data_key; read -r train_key; read -r eval_key; } <<<"$plan"
+data_dir=data/$folder exp_dir=exp/${folder}_$tag result=results/${folder}_$tag.csv
+
+# Recordings that stage 0 was once shown stay the corpus' recordings until it is shown others.
+if [ -z "$corpus_dir" ] && [ -f "$data_dir/.done.stage0" ]; then
+  read -r _ corpus_dir <"$data_dir/.done.stage0"
+  [ -z "$corpus_dir" ] || overrides+=("corpus.corpus_dir=$(quoted "$corpus_dir")")
+fi
+data_key="$data_key $corpus_dir"
+data_args=(--corpus "$corpus" --data_dir "$data_dir")
+
+# ---- the stages ---------------------------------------------------------------------------------
+if due 0 "$data_dir" "$data_key"; then
+  begin 0 "$data_dir" "$data_key" "getting the corpus $corpus into $data_dir"
+  work python "egs/$corpus/local/prepare.py" "${data_args[@]}" "${overrides[@]}"
+  finish 0 "$data_dir"
+fi
+
+if due 1 "$data_dir" "$data_key"; then
+  need "$data_dir/lists" 0
+  begin 1 "$data_dir" "$data_key" "mixing into $wav_dir"
+  work python local/mix.py "${data_args[@]}" "${overrides[@]}"
+  finish 1 "$data_dir"
+fi
+
+if due 2 "$data_dir" "$data_key"; then
+  need "$wav_dir/tr/mix" 1
+  begin 2 "$data_dir" "$data_key" "writing and checking the metadata of $wav_dir"
+  work python local/metadata.py "${data_args[@]}" "${overrides[@]}"
+  finish 2 "$data_dir"
+fi
+
+if due 3 "$exp_dir" "$train_key"; then
+  need "$wav_dir/tr.csv" 2
+  begin 3 "$exp_dir" "$train_key" "training $tag in $exp_dir"
+  work python local/train.py --corpus "$corpus" --tag "$tag" ${conf:+--conf "$conf"} \
+    --data_dir "$data_dir" --exp_dir "$exp_dir" ${resume:+--resume} "${overrides[@]}"
+  finish 3 "$exp_dir"
+fi
+
+if due 4 "$exp_dir" "$train_key $eval_key"; then
+  need "$exp_dir/best_model.pth" 3
+  begin 4 "$exp_dir" "$train_key $eval_key" "evaluating $exp_dir"
+  work python local/evaluate.py --exp_dir "$exp_dir" --data_dir "$data_dir" --results "$result" \
+    "${overrides[@]}"
+  finish 4 "$exp_dir"
+fi
+
+if [ "$stop_stage" = 5 ]; then
+  say "stage 5: writing the report"
+  work python local/report.py --results_dir results --exp_root exp
+  say "the result is in $result; all tables are in results/RESULTS.md, results/index.html plays and plots"
+else
+  say "ended after stage $stop_stage, as told; --stage $((stop_stage + 1)) goes on"
+fi

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
 
-warnings.filterwarnings("ignore", "pkg_resources is deprecated")
-
-from separation.config import load_config, save_resolved, wav_folder  # noqa: E402
-from separation.corpus.manifest import read_fingerprint  # noqa: E402
-from separation.errors import run_command  # noqa: E402
-from separation.training.progress import set_up_logging, write_environment  # noqa: E402
-from separation.training.trainer import train  # noqa: E402
+from separation.config import load_config, save_resolved, wav_folder
+from separation.corpus.manifest import read_fingerprint
+from separation.errors import run_command
+from separation.training.progress import set_up_logging, write_environment
+from separation.training.trainer import train
 
 
 def main() -> None:
