@@ -2,10 +2,13 @@
 # The recipe, from nothing to a table of results: stages 0 to 5. ./run.sh --help tells the options.
 set -euo pipefail
 
-stage='' stop_stage=5 corpus=espeak-2mix corpus_dir='' tag='' conf='' n_src='' sample_rate='' mode=''
-nj='' devices='' num_nodes='' seed='' resume='' help=''
-names="stage stop_stage corpus corpus_dir tag conf n_src sample_rate mode nj devices num_nodes seed
-resume help"
+# shellcheck disable=SC2034  # most are read by their name only
+{
+  stage='' stop_stage=5 corpus=espeak-2mix corpus_dir='' tag='' conf='' resume='' help=''
+  n_src='' sample_rate='' mode='' nj='' devices='' num_nodes='' seed=''
+}
+names=(stage stop_stage corpus corpus_dir tag conf n_src sample_rate mode nj devices num_nodes seed
+  resume help)
 
 say() { echo "run.sh: $*"; }
 die() { echo "run.sh: $*" >&2; exit 1; }
@@ -41,9 +44,8 @@ configuration (conf/base.yaml tells every key and its default), such as
 END
 }
 
-corpora() { listed egs/*/conf.yaml | sed 's|egs/||g; s|/conf\.yaml||g'; }
-tags() { listed conf/*.yaml | sed 's|conf/||g; s|\.yaml||g; s|base ||'; }
-listed() { echo "$*"; }
+corpora() { echo egs/*/conf.yaml | sed 's|egs/||g; s|/conf\.yaml||g'; }
+tags() { echo conf/*.yaml | sed 's|conf/base\.yaml *||; s|conf/||g; s|\.yaml||g'; }
 
 # nearest NAME KNOWN...: prints " (did you mean 'x'?)" or nothing.
 nearest() {
@@ -139,10 +141,9 @@ while [ $# -gt 0 ]; do
     *) die "'$1' is no option; changes to the configuration come after a --, such as -- optim.lr=5e-4" ;;
   esac
   name=${1%%=*} name=${name#--} name=${name//-/_}
-  # shellcheck disable=SC2086  # one word a name
-  case " ${names//$'\n'/ } " in
+  case " ${names[*]} " in
     *" $name "*) ;;
-    *) die "unknown option --$name$(nearest "--$name" ${names/#/--}); --help lists them" ;;
+    *) die "unknown option --$name$(nearest "--$name" "${names[@]/#/--}"); --help lists them" ;;
   esac
   case $name,$1 in
     help,*) usage; exit ;;

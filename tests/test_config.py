@@ -73,7 +73,9 @@ def test_a_mistake_on_the_command_line_is_named(override, says):
 def test_an_unknown_key_in_a_file_is_named_with_the_file(tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text("net_conf: {Nn: 3}\n")
-    with pytest.raises(RecipeError, match=r"bad.yaml: unknown key 'net_conf.Nn' \(did you mean 'N'"):
+    with pytest.raises(
+        RecipeError, match=r"bad.yaml: unknown key 'net_conf.Nn' \(did you mean 'N'"
+    ):
         load(tag="bad", conf_file=path)
 
 

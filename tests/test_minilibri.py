@@ -113,7 +113,7 @@ def server(tmp_path):
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             path = folder / self.path.lstrip("/")
             asked.append(self.headers.get("Range"))
             if not path.is_file():

@@ -1,4 +1,4 @@
-"""A corpus small enough for tests, made of noise with syllables: sources, lists, mixtures, manifests."""
+"""A corpus small enough for tests: sources with syllables, lists, mixtures, manifests."""
 
 from __future__ import annotations
 

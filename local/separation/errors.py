@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 
 class RecipeError(Exception):
-    """Something a user can mend. The message is one line: which file, row or key, and what to do."""
+    """Something a user can mend. The message is one line: file, row or key, and what to do."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

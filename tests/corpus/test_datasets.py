@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tiny_corpus import RATE, make_corpus
 
 from separation.corpus.audio import read_audio
 from separation.corpus.datasets import (
@@ -18,6 +17,7 @@ from separation.corpus.datasets import (
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
+from tiny_corpus import RATE, make_corpus
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +121,7 @@ def dynamic(data_dir, **changes):
 
 def test_dynamic_mixtures_are_sums_of_crops_of_two_speakers(data_dir):
     dataset = dynamic(data_dir)
-    recordings = {
-        u.speaker: [] for u in read_sources(data_dir) if u.split == "tr"
-    }
+    recordings = {u.speaker: [] for u in read_sources(data_dir) if u.split == "tr"}
     for u in read_sources(data_dir):
         if u.split == "tr":
             recordings[u.speaker].append(soundfile.read(data_dir / "sources" / u.path)[0])
@@ -182,5 +180,5 @@ def test_a_resumed_epoch_goes_on_where_it_was():
 
 def test_validation_shards_cover_everything_once():
     shards = [list(ShardSampler(7, rank, 3)) for rank in range(3)]
-    assert sorted(sum(shards, [])) == list(range(7))
+    assert sorted(index for shard in shards for index in shard) == list(range(7))
     assert [len(ShardSampler(7, rank, 3)) for rank in range(3)] == [3, 2, 2]

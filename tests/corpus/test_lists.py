@@ -31,7 +31,9 @@ def utterances(n_speakers=6, takes=4):
 
 
 def test_official_line_is_read():
-    line = parse_line("wsj0/si_tr_s/40n/40na010x.wav 1.9857 wsj0/si_tr_s/01x/01xo031a.wav -1.9857 ", "l")
+    line = parse_line(
+        "wsj0/si_tr_s/40n/40na010x.wav 1.9857 wsj0/si_tr_s/01x/01xo031a.wav -1.9857 ", "l"
+    )
     assert line.paths == ("wsj0/si_tr_s/40n/40na010x.wav", "wsj0/si_tr_s/01x/01xo031a.wav")
     assert line.gains == (1.9857, -1.9857)
     assert line.mixture_id == "40na010x_1.9857_01xo031a_-1.9857"
@@ -87,7 +89,7 @@ def test_lists_are_deterministic_and_never_pair_a_speaker_with_itself(n_src):
     assert lists != make_lists(utterances(), n_src, n_mixtures, seed=4)
     for split, lines in lists.items():
         assert len(lines) == len(set(lines)) == n_mixtures[split]
-        for line in map(lambda text: parse_line(text, "l"), lines):
+        for line in (parse_line(text, "l") for text in lines):
             speakers = [path.split("/")[0] for path in line.paths]
             assert len(set(speakers)) == n_src
             assert all(speaker.startswith(split) for speaker in speakers)

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from tiny_corpus import RATE, make_corpus
 
 from separation.corpus.audio import read_audio
 from separation.corpus.lists import list_path, read_list, read_sources
 from separation.corpus.manifest import make_manifests, read_fingerprint, read_manifest
 from separation.errors import RecipeError
+from tiny_corpus import RATE, make_corpus
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import soundfile
-from tiny_corpus import RATE, make_sources, syllables
 
 from separation.corpus.audio import read_audio
 from separation.corpus.levels import active_level
 from separation.corpus.lists import list_path, read_list
 from separation.corpus.mixing import mix_sources, mix_split
 from separation.errors import RecipeError
+from tiny_corpus import RATE, make_sources, syllables
 
 
 def test_min_mixture_by_hand():

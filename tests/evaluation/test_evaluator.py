@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from tiny_corpus import make_corpus
 
 import evaluate
 from separation.config import load_config, save_resolved
@@ -18,6 +17,7 @@ from separation.evaluation.metrics import evaluate_mixture
 from separation.evaluation.results import COLUMNS, read_results
 from separation.inference.separator import Separator
 from separation.models.registry import build_model, save_model
+from tiny_corpus import make_corpus
 
 TINY = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
 SETTINGS = {"metrics": ["si_sdr", "snr"], "n_examples": 2}

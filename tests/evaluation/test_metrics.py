@@ -8,9 +8,9 @@ import pytest
 import torch
 from asteroid.losses import pairwise_neg_sisdr
 from pystoi import stoi
-from tiny_corpus import syllables
 
 from separation.evaluation.metrics import evaluate_mixture, sdr, si_sdr, snr, solve_permutation
+from tiny_corpus import syllables
 
 RATE = 8000
 

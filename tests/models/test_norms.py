@@ -31,8 +31,9 @@ def test_equal_to_asteroid_s(shape):
 
 def test_fusing_keeps_the_parameters_and_leaves_other_norms():
     torch.manual_seed(0)
-    model = ConvTasNet(n_src=2, n_blocks=2, n_repeats=1, n_filters=32, hid_chan=16, bn_chan=8,
-                       skip_chan=8).eval()
+    model = ConvTasNet(
+        n_src=2, n_blocks=2, n_repeats=1, n_filters=32, hid_chan=16, bn_chan=8, skip_chan=8
+    ).eval()
     wav = torch.randn(1, 800)
     before, names = model(wav), list(model.state_dict())
     parameters = [id(p) for p in model.parameters()]

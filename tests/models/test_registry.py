@@ -66,7 +66,9 @@ def test_letters_reach_asteroid():
 def test_without_skip_there_is_no_skip_convolution():
     names = build_model(conf_of(*SMALL, "net_conf.Sc=0")).state_dict()
     assert not any("skip" in name for name in names)
-    assert any("skip" in name for name in build_model(conf_of(*SMALL, "net_conf.Sc=4")).state_dict())
+    assert any(
+        "skip" in name for name in build_model(conf_of(*SMALL, "net_conf.Sc=4")).state_dict()
+    )
 
 
 def test_cln_is_cumulative_and_the_model_does_not_look_ahead():

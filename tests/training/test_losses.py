@@ -77,4 +77,6 @@ def test_bf16_estimates_are_scored_in_float32():
     estimates = (sources + 0.1 * torch.randn_like(sources)).bfloat16()
     loss = PITNegSISDR()(estimates, sources, whole(sources))
     assert loss.dtype == torch.float32
-    assert loss.item() == pytest.approx(PITNegSISDR()(estimates.float(), sources, whole(sources)).item())
+    assert loss.item() == pytest.approx(
+        PITNegSISDR()(estimates.float(), sources, whole(sources)).item()
+    )

@@ -10,12 +10,12 @@ import pytest
 import torch
 from asteroid.models import BaseModel
 from pytorch_lightning.callbacks import Timer
-from tiny_corpus import make_corpus
 
 from separation.config import ROOT, load_config
 from separation.errors import RecipeError
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
 from separation.training.trainer import newest_checkpoint, train
+from tiny_corpus import make_corpus
 
 NET = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
 QUICK = [

@@ -1,4 +1,4 @@
-"""Fetch archives: with a progress bar, resumable, checksum checked, unpacked whole or not at all."""
+"""Fetch archives: with a progress bar, resumable, checked, unpacked whole or not at all."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def fetch(url: str, path: Path, md5: str) -> None:
 
 
 def unpack(archive: Path, target: Path, part: str) -> None:
-    """Unpack ``LibriSpeech/<part>`` and ``SPEAKERS.TXT``; the part appears under its name when whole."""
+    """Unpack ``LibriSpeech/<part>`` and ``SPEAKERS.TXT``; the part gets its name when whole."""
     temporary = target.with_name(".unpacking")
     shutil.rmtree(temporary, ignore_errors=True)
     try:

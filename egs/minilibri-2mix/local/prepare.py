@@ -1,4 +1,4 @@
-"""Stage 0 of minilibri-2mix: find or download Mini LibriSpeech, split its speakers, write the lists."""
+"""Stage 0 of minilibri-2mix: find or download Mini LibriSpeech, split it, write the lists."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from download import download_archives
-
 from separation.config import Conf, load_corpus_config
 from separation.corpus.lists import Utterance, make_lists, split_speakers, write_lists
 from separation.errors import RecipeError, run_command

@@ -1,9 +1,9 @@
 """Datasets of mixtures for training and evaluation.
 
-:class:`ChunkDataset` and :class:`DynamicMixing` feed training and are indexed by ``(epoch, index)``, which
-:class:`EpochSampler` yields: what an item holds depends on the seed, the epoch and the index alone, so
-a resumed run, and any number of loader processes, sees the same data. :class:`WholeDataset` feeds
-validation. :func:`collate` makes a batch of ragged items.
+:class:`ChunkDataset` and :class:`DynamicMixing` feed training and are indexed by ``(epoch,
+index)``, which :class:`EpochSampler` yields: what an item holds depends on the seed, the epoch and
+the index alone, so a resumed run, and any number of loader processes, sees the same data.
+:class:`WholeDataset` feeds validation. :func:`collate` makes a batch of ragged items.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def collate(items: Sequence[Item]) -> Batch:
     """Stack mixtures of different lengths, zero-padded at the end.
 
     Returns:
-        mixtures ``(batch, time)``, sources ``(batch, source, time)``, lengths ``(batch,)`` in samples.
+        mixtures ``(batch, time)``, sources ``(batch, source, time)``, lengths ``(batch,)`` in
+        samples.
     """
     lengths = torch.tensor([mixture.shape[-1] for mixture, _ in items])
     longest = int(lengths.max())
@@ -53,8 +54,9 @@ def collate(items: Sequence[Item]) -> Batch:
 class EpochSampler(Sampler):
     """Yields ``(epoch, index)`` in an order that the seed and the epoch decide.
 
-    With several processes each takes every ``world``-th place of the same order, so together they see
-    what one process would. ``start`` leaves out the first items of an epoch, for resuming within one.
+    With several processes each takes every ``world``-th place of the same order, so together they
+    see what one process would. ``start`` leaves out the first items of an epoch, for resuming
+    within one.
 
     Args:
         size: items of an epoch; the last few that ``world`` processes cannot share are left out.
@@ -84,7 +86,7 @@ class EpochSampler(Sampler):
 
 
 class ShardSampler(Sampler):
-    """Yields every ``world``-th index in order, so that all processes together see each one once."""
+    """Yields every ``world``-th index in order: all processes together see each one once."""
 
     def __init__(self, size: int, rank: int = 0, world: int = 1) -> None:
         self.size, self.rank, self.world = size, rank, world
@@ -99,9 +101,9 @@ class ShardSampler(Sampler):
 class ChunkDataset(Dataset):
     """Training chunks of ``chunk_size`` samples from the mixtures of a manifest.
 
-    Mixtures shorter than ``least`` are left out, those shorter than a chunk zero-padded at the end. Of
-    longer ones, ``split: random`` takes one chunk whose start is drawn anew every epoch; ``split: all``
-    takes every chunk, the last one ending with the mixture.
+    Mixtures shorter than ``least`` are left out, those shorter than a chunk zero-padded at the end.
+    Of longer ones, ``split: random`` takes one chunk whose start is drawn anew every epoch;
+    ``split: all`` takes every chunk, the last one ending with the mixture.
 
     Args:
         manifest: as :func:`separation.corpus.manifest.read_manifest` returns it.
@@ -166,7 +168,7 @@ class ChunkDataset(Dataset):
 
 
 class WholeDataset(Dataset):
-    """Whole mixtures of a manifest from their first sample to their last, in the manifest's order."""
+    """Whole mixtures of a manifest, first sample to last, in the manifest's order."""
 
     def __init__(self, manifest: pd.DataFrame, n_src: int, sample_rate: int) -> None:
         self.manifest, self.n_src, self.sample_rate = manifest, n_src, sample_rate
@@ -225,9 +227,7 @@ class DynamicMixing(Dataset):
         self.gain_range, self.speed_range, self.seed = gain_range, speed_range, seed
         jobs = (delayed(_decode)(sources_dir / u.path, sample_rate) for u in utterances)
         self.speakers: dict[str, list[tuple[np.ndarray, float]]] = defaultdict(list)
-        for utterance, (samples, level) in zip(
-            utterances, Parallel(n_jobs=nj)(jobs), strict=True
-        ):
+        for utterance, (samples, level) in zip(utterances, Parallel(n_jobs=nj)(jobs), strict=True):
             if level > 0:
                 self.speakers[utterance.speaker].append((samples, level))
         self.names = sorted(self.speakers)

@@ -1,8 +1,9 @@
 """From single-speaker recordings to mixing lists in WSJ0-2mix's format.
 
-A list has one mixture a line, ``path1 gain1_dB path2 gain2_dB [path3 gain3_dB]``. The recordings in use
-stand in ``sources.csv`` with their speaker, gender and split. Entry points: :func:`split_speakers`,
-:func:`make_lists`, :func:`write_lists`; for stages after that :func:`read_sources`, :func:`read_list`.
+A list has one mixture a line, ``path1 gain1_dB path2 gain2_dB [path3 gain3_dB]``. The recordings in
+use stand in ``sources.csv`` with their speaker, gender and split. Entry points:
+:func:`split_speakers`, :func:`make_lists`, :func:`write_lists`; for stages after that
+:func:`read_sources`, :func:`read_list`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MAX_GAIN_DB = 2.5
 
 @dataclass(frozen=True)
 class Utterance:
-    """A recording of one speaker: path below the sources folder, gender F, M or empty, tr, cv or tt."""
+    """A recording: path below the sources folder, speaker, gender (F, M or empty), split."""
 
     path: str
     speaker: str
@@ -42,7 +43,8 @@ class ListLine:
     def mixture_id(self) -> str:
         """``<utt1>_<gain1>_<utt2>_<gain2>``, gains in up to five significant digits."""
         return "_".join(
-            f"{Path(path).stem}_{gain:.5g}" for path, gain in zip(self.paths, self.gains, strict=True)
+            f"{Path(path).stem}_{gain:.5g}"
+            for path, gain in zip(self.paths, self.gains, strict=True)
         )
 
     def __str__(self) -> str:
@@ -51,10 +53,8 @@ class ListLine:
         )
 
 
-def split_speakers(
-    speakers: dict[str, str], shares: dict[str, float], seed: int
-) -> dict[str, str]:
-    """Give every speaker one split, so that no voice is in two, with the genders balanced in cv and tt.
+def split_speakers(speakers: dict[str, str], shares: dict[str, float], seed: int) -> dict[str, str]:
+    """Give every speaker one split, so that no voice is in two; cv and tt balanced in gender.
 
     Args:
         speakers: gender of each speaker.
@@ -87,9 +87,9 @@ def make_lists(
 ) -> dict[str, list[str]]:
     """Draw the mixtures of every split.
 
-    Each speaker's gender is drawn first, women and men alike, so a quarter of two-speaker mixtures is
-    FF, a half FM, a quarter MM. All speakers of a mixture differ. Gains are +x, -x (and 0 for a third
-    speaker) with x uniform in [0, 2.5] dB, as in WSJ0-2mix.
+    Each speaker's gender is drawn first, women and men alike, so a quarter of two-speaker mixtures
+    is FF, a half FM, a quarter MM. All speakers of a mixture differ. Gains are +x, -x (and 0 for a
+    third speaker) with x uniform in [0, 2.5] dB, as in WSJ0-2mix.
 
     Raises:
         RecipeError: a split has fewer speakers than a mixture needs, or too few different mixtures.
@@ -142,11 +142,13 @@ def write_lists(data_dir: Path, utterances: list[Utterance], lists: dict[str, li
         if lines:
             with atomic_path(list_path(data_dir, n_src, split)) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    with atomic_path(data_dir / "sources.csv") as temporary:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["path", "speaker", "gender", "split"])
-            writer.writerows([u.path, u.speaker, u.gender, u.split] for u in utterances)
+    with (
+        atomic_path(data_dir / "sources.csv") as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["path", "speaker", "gender", "split"])
+        writer.writerows([u.path, u.speaker, u.gender, u.split] for u in utterances)
 
 
 def list_path(data_dir: Path, n_src: int, split: str) -> Path:

@@ -20,7 +20,8 @@ from separation.corpus.mixing import channel_names
 from separation.errors import RecipeError
 from separation.files import atomic_path
 
-# Each of mix and sources is rounded to 16 bit by itself, so a sum of n is off by (n + 1) / 2 at most.
+# Each of mix and sources is rounded to 16 bit by itself, so a sum of n is off by (n + 1) / 2 at
+# most.
 INT16 = 2.0**15
 
 
@@ -111,7 +112,8 @@ def read_manifest(path: Path, n_src: int) -> pd.DataFrame:
     """Read a manifest, ours or LibriMix's; paths in it become absolute.
 
     Raises:
-        RecipeError: no such file, a missing column, a path that is not there, a double id, a bad length.
+        RecipeError: no such file, a missing column, a path that is not there, a double id, a bad
+        length.
     """
     if not path.is_file():
         raise RecipeError(f"{path}: not there; stage 2 makes it")
@@ -128,12 +130,16 @@ def read_manifest(path: Path, n_src: int) -> pd.DataFrame:
     double = table["mixture_ID"].duplicated()
     if double.any():
         row = int(np.flatnonzero(double)[0])
-        raise RecipeError(f"{path}:{row + 2}: mixture {table['mixture_ID'][row]} stands there twice")
+        raise RecipeError(
+            f"{path}:{row + 2}: mixture {table['mixture_ID'][row]} stands there twice"
+        )
     lengths = pd.to_numeric(table["length"], errors="coerce")
     bad = ~(lengths > 0)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise RecipeError(f"{path}:{row + 2}: length '{table['length'][row]}' is not a sample count")
+        raise RecipeError(
+            f"{path}:{row + 2}: length '{table['length'][row]}' is not a sample count"
+        )
     table["length"] = lengths.astype(int)
     for column in paths:
         table[column] = [str(path.parent / name) for name in table[column].astype(str)]

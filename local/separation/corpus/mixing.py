@@ -26,9 +26,9 @@ def mix_sources(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mix single-speaker signals.
 
-    Each is divided by the square root of its active level and multiplied by 10^(gain/20). ``min`` cuts
-    all to the shortest, ``max`` pads with zeros at the end. The mixture is the sum. One factor scales
-    mixture and sources so that the largest peak among them is 0.9.
+    Each is divided by the square root of its active level and multiplied by 10^(gain/20). ``min``
+    cuts all to the shortest, ``max`` pads with zeros at the end. The mixture is the sum. One factor
+    scales mixture and sources so that the largest peak among them is 0.9.
 
     Args:
         signals: one array ``(time,)`` a speaker.

@@ -137,7 +137,8 @@ def solve_permutation(references: np.ndarray, estimates: np.ndarray) -> tuple[in
     """Find the estimate of each reference, so that the mean SI-SDR is largest.
 
     Args:
-        references, estimates: shape ``(source, time)``.
+        references: shape ``(source, time)``.
+        estimates: shape ``(source, time)``.
 
     Returns:
         for each reference the index of its estimate.

@@ -70,7 +70,9 @@ def check_net_conf(net_conf: dict[str, Any]) -> None:
     for key, known in (("norm", list(NORMS)), ("activate", list(ACTIVATIONS))):
         if net_conf[key] not in known:
             hint = nearest(net_conf[key], known)
-            raise RecipeError(f"net_conf.{key} is '{net_conf[key]}'{hint}; known: {', '.join(known)}")
+            raise RecipeError(
+                f"net_conf.{key} is '{net_conf[key]}'{hint}; known: {', '.join(known)}"
+            )
     for key in ("N", "L", "B", "H", "P", "X", "R", "num_spks"):
         if net_conf[key] < 1:
             raise RecipeError(f"net_conf.{key} is {net_conf[key]}; it must be 1 or more")

@@ -1,4 +1,4 @@
-"""Normalisations equal to Asteroid's, computed faster. Weights and names in files stay Asteroid's."""
+"""Normalisations equal to Asteroid's, computed faster; their weights stay Asteroid's."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class FusedGlobLN(GlobLN):
     scales each channel: the same function as Asteroid's ``GlobLN``, which is written out in steps.
     """
 
-    def forward(self, x: torch.Tensor, EPS: float = 1e-8) -> torch.Tensor:  # noqa: N803
+    def forward(self, x: torch.Tensor, EPS: float = 1e-8) -> torch.Tensor:
         """Normalise ``x`` of shape ``(batch, channel, time)``."""
         return nn.functional.group_norm(x, 1, self.gamma, self.beta, EPS)
 
 
 def fuse_norms(model: nn.Module) -> nn.Module:
-    """Let every global layer norm of an Asteroid model run fused; its parameters are the same objects."""
+    """Let every global layer norm of an Asteroid model run fused, with the same parameters."""
     for module in model.modules():
         if type(module) is GlobLN:
             module.__class__ = FusedGlobLN

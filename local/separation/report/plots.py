@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from scipy.signal import stft
 
@@ -40,7 +41,7 @@ def training_curve(table: pd.DataFrame, title: str) -> bytes:
             points["epoch"] + 1, points[column], color=colour, label=label, marker=marker, ms=3
         )
     axes.set(xlabel="epoch", ylabel="loss (negative SI-SDR, dB)", title=title)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     rates = axes.twinx()
     rates.plot(table["epoch"] + 1, table["lr"], color="0.6", lw=1, label="learning rate")

@@ -8,11 +8,11 @@ from torch import nn
 
 
 class PITNegSISDR(nn.Module):
-    """Negative SI-SDR (Le Roux et al. 2019, eq. 3) in dB under the best permutation (Yu et al. 2017).
+    """Negative SI-SDR (Le Roux et al. 2019, eq. 3), dB, best permutation (Yu et al. 2017).
 
-    Asteroid's ``PITLossWrapper(pairwise_neg_sisdr)``, with samples past an example's length left out:
-    the mean is taken over the samples that are there and the padding is zero afterwards, so a padded
-    example has the loss that it has alone.
+    Asteroid's ``PITLossWrapper(pairwise_neg_sisdr)``, with samples past an example's length left
+    out: the mean is taken over the samples that are there and the padding is zero afterwards, so a
+    padded example has the loss that it has alone.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class PITNegSISDR(nn.Module):
 
 
 def zero_mean_within(signals: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Remove the mean over the first ``lengths`` samples of ``(batch, source, time)``; zero the rest."""
+    """Zero the mean of the first ``lengths`` samples of ``(batch, source, time)``, and the rest."""
     within = torch.arange(signals.shape[-1], device=signals.device) < lengths[:, None, None]
     signals = signals * within
     return (signals - signals.sum(-1, keepdim=True) / lengths[:, None, None]) * within

@@ -1,4 +1,4 @@
-"""What training says of itself: the log, ``metrics.csv`` with one row an epoch, ``environment.txt``."""
+"""What training says of itself: log, ``metrics.csv`` with a row an epoch, ``environment.txt``."""
 
 from __future__ import annotations
 

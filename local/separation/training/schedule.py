@@ -23,8 +23,8 @@ class PlateauSchedule(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take hold of the optimizer."""
-        # Torch waits for patience + 1 bad epochs; its threshold, relative by default, would take a loss
-        # below 0 that stands still for a better one.
+        # Torch waits for patience + 1 bad epochs; its threshold, relative by default, would take a
+        # loss below 0 that stands still for a better one.
         self.scheduler = ReduceLROnPlateau(
             trainer.optimizers[0],
             factor=0.5,

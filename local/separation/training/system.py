@@ -73,7 +73,7 @@ class SeparationSystem(System):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the gradients; where they are not finite, drop them, so that the step changes nothing.
+        """Clip the gradients; drop them where they are not finite, so that nothing changes.
 
         With several processes the gradients are averaged already, so all of them agree.
         """
@@ -87,8 +87,8 @@ class SeparationSystem(System):
         optimizer.zero_grad(set_to_none=True)
         if self.bad_in_a_row >= self.max_bad_steps:
             raise RecipeError(
-                f"step {self.global_step}: loss or gradients NaN or Inf {self.bad_in_a_row} times in"
-                " a row; lower optim.lr or look at the data, then --resume"
+                f"step {self.global_step}: loss or gradients NaN or Inf {self.bad_in_a_row} times"
+                " in a row; lower optim.lr or look at the data, then --resume"
             )
 
     def setup(self, stage: str) -> None:
@@ -103,7 +103,7 @@ class SeparationSystem(System):
         return super().on_save_checkpoint(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the data of the epoch, and the place in it, where the checkpoint was written."""
+        """Go on with the epoch, and the place in its data, where the checkpoint was written."""
         self.bad_steps = checkpoint["bad_steps"]
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         sampler = self.train_loader.sampler

@@ -6,6 +6,7 @@ import logging
 import warnings
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -32,7 +33,7 @@ from separation.training.schedule import BudgetSchedule, PlateauSchedule
 from separation.training.system import SeparationSystem
 
 log = logging.getLogger("separation")
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 SCHEDULES = ("plateau", "budget")
 
 
@@ -65,8 +66,12 @@ def train(conf: Conf, data_dir: Path, wav_dir: Path, exp_dir: Path, resume: bool
         max_bad_steps=conf["training"]["max_bad_steps"],
     )
     n_parameters = sum(p.numel() for p in model.parameters())
-    log.info("%s with %d parameters, %d training mixtures an epoch", conf["model"], n_parameters,
-             len(system.train_loader.sampler))
+    log.info(
+        "%s with %d parameters, %d training mixtures an epoch",
+        conf["model"],
+        n_parameters,
+        len(system.train_loader.sampler),
+    )
     trainer, best = make_trainer(conf, exp_dir)
     # Checkpoints are our own and hold the configuration, which is plain values.
     trainer.fit(system, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
@@ -115,7 +120,7 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
     return DataLoader(
         dataset,
         batch_size=data["batch_size"],
-        sampler=EpochSampler(len(dataset), conf["seed"]),  # type: ignore[arg-type]
+        sampler=EpochSampler(len(dataset), conf["seed"]),
         collate_fn=collate,
         num_workers=data["num_workers"],
         persistent_workers=data["num_workers"] > 0,
@@ -138,7 +143,7 @@ def cv_loader(conf: Conf, wav_dir: Path) -> DataLoader:
 
 
 def make_trainer(conf: Conf, exp_dir: Path) -> tuple[pl.Trainer, ModelCheckpoint]:
-    """Lightning's Trainer with the callbacks of the recipe; also the one that keeps the best model."""
+    """Lightning's Trainer with the recipe's callbacks, and the one that keeps the best model."""
     training, optim = conf["training"], conf["optim"]
     minutes = training["max_minutes"]
     timer = Timer({"seconds": minutes * 60} if minutes else None, verbose=False)
@@ -214,9 +219,16 @@ def _check(conf: Conf) -> None:
             raise RecipeError(
                 f"{section}.{key} is '{value}'{nearest(value, known)}; known: {', '.join(known)}"
             )
-    for section, key in (("data", "chunk_size"), ("data", "batch_size"), ("optim", "halve_patience"),
-                         ("training", "max_epochs"), ("training", "accumulate")):
+    for section, key in (
+        ("data", "chunk_size"),
+        ("data", "batch_size"),
+        ("optim", "halve_patience"),
+        ("training", "max_epochs"),
+        ("training", "accumulate"),
+    ):
         if conf[section][key] < 1:
             raise RecipeError(f"{section}.{key} is {conf[section][key]}; it must be 1 or more")
     if not 0 < conf["optim"]["decay_share"] <= 1:
-        raise RecipeError(f"optim.decay_share is {conf['optim']['decay_share']}; it must be in (0, 1]")
+        raise RecipeError(
+            f"optim.decay_share is {conf['optim']['decay_share']}; it must be in (0, 1]"
+        )

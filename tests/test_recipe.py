@@ -1,0 +1,120 @@
+"""./run.sh itself, all stages, on a tiny corpus in a folder with a space in its name."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import soundfile
+
+from separation.config import ROOT
+
+TINY = [
+    "corpus.n_mixtures={tr: 6, cv: 2, tt: 2}",
+    "corpus.n_voices={tr: 4, cv: 4, tt: 4}",
+    "corpus.n_utterances={tr: 3, cv: 3, tt: 3}",
+    *("net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"),
+    *("data.chunk_size=4000", "data.batch_size=2", "training.max_epochs=1"),
+    *("evaluation.metrics=[si_sdr, sdr, snr]", "evaluation.n_examples=1"),
+]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """A copy of the recipe; its environment is the one that runs the tests."""
+    root = tmp_path_factory.mktemp("a recipe") / "speech separation"
+    root.mkdir()
+    for name in ("run.sh", "path.sh", "requirements.txt"):
+        shutil.copy(ROOT / name, root / name)
+    for name in ("conf", "egs", "local"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+def run(root, *arguments, cwd=None):
+    environment = {
+        **os.environ,
+        "VIRTUAL_ENV": sys.prefix,
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    environment.pop("PYTHONPATH", None)
+    return subprocess.run(
+        ["bash", str(root / "run.sh"), *arguments],
+        cwd=cwd or root.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def first(recipe):
+    return run(recipe, "--nj", "2", "--", *TINY)
+
+
+def test_all_stages_run(recipe, first):
+    assert first.returncode == 0, first.stdout + first.stderr
+    results = pd.read_csv(recipe / "results" / "espeak-2mix_small.csv")
+    whole = results[results["subset"] == "all"].set_index("split")
+    assert whole.loc["tt", "n_mixtures"] == 2
+    assert whole.loc["tr", "n_mixtures"] == 6
+    per_mixture = pd.read_csv(recipe / "exp" / "espeak-2mix_small" / "eval_tt" / "metrics.csv")
+    assert whole.loc["tt", "si_sdri"] == pytest.approx(per_mixture["si_sdri"].mean(), abs=1e-4)
+    assert "espeak-2mix" in first.stdout
+    assert (recipe / "results" / "RESULTS.md").is_file()
+    assert (recipe / "results" / "index.html").is_file()
+    assert whole.loc["tt", "command"].startswith("./run.sh --nj 2 -- ")
+
+
+def test_a_second_call_does_nothing_over(recipe, first):
+    def stamps():
+        folders = (recipe / "data", recipe / "exp")
+        files = [p for f in folders for p in f.rglob("*") if p.is_file() and "plots" not in p.parts]
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    before = stamps()
+    again = run(recipe, "--nj", "1", "--", *TINY)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("done before") == 5
+    assert stamps() == before
+
+
+def test_the_model_separates_a_file(recipe, first, tmp_path):
+    mixture = next((recipe / "data" / "espeak-2mix" / "wav8k" / "min" / "tt" / "mix").iterdir())
+    result = subprocess.run(
+        [
+            sys.executable,
+            recipe / "local" / "separate.py",
+            *("--exp_dir", recipe / "exp" / "espeak-2mix_small", mixture, "-o", tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    outputs = sorted(tmp_path.iterdir())
+    assert [p.name for p in outputs] == [f"{mixture.stem}_s1.wav", f"{mixture.stem}_s2.wav"]
+    for path in outputs:
+        assert soundfile.info(path).frames == soundfile.info(mixture).frames
+        assert soundfile.info(path).subtype == "PCM_16"
+
+
+def test_a_mistyped_key_is_one_line_and_changes_nothing(recipe, first):
+    before = sorted(Path(recipe).rglob("*"))
+    result = run(recipe, "--stage", "3", "--", "optim.lrr=1")
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines() == [
+        "error: command line: unknown key 'optim.lrr' (did you mean 'lr'?)"
+    ]
+    assert sorted(Path(recipe).rglob("*")) == before
+
+
+def test_evaluating_what_was_not_trained_says_so(recipe, first):
+    result = run(recipe, "--tag", "paper", "--stage", "4", "--", *TINY)
+    assert result.returncode == 1
+    assert "best_model.pth is missing: stage 3 makes it" in result.stderr

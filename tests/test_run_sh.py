@@ -1,0 +1,350 @@
+"""run.sh: what it runs, in which order, and what it refuses.
+
+A copy of run.sh drives recorders in place of the stages: they note their arguments and make what
+the stage would leave, so that a whole run takes a fraction of a second.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from separation.config import ROOT
+
+RECORDER = """
+import json, os, pathlib, sys
+name, line = pathlib.Path(__file__).stem, sys.argv[1:]
+with open("log", "a") as log:
+    log.write(json.dumps([name, line, os.environ["RECIPE_COMMAND"]]) + "\\n")
+value = lambda option: pathlib.Path(line[line.index(option) + 1])
+def make(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+if name == "train":
+    make(value("--exp_dir") / "checkpoints" / "last.ckpt")
+if os.path.exists("hang_" + name):
+    with open("ready", "w") as ready:  # a fifo: whoever reads it knows that this runs
+        ready.write(str(os.getpid()))
+    import signal
+    signal.pause()
+if os.path.exists("fail_" + name):
+    sys.exit(f"error: {name} fails")
+if name == "prepare":
+    make(value("--data_dir") / "lists" / "mix_2_spk_tr.txt")
+elif name == "mix":
+    make(value("--data_dir") / "wav8k" / "min" / "tr" / "mix" / "a.wav")
+elif name == "metadata":
+    make(value("--data_dir") / "wav8k" / "min" / "tr.csv")
+elif name == "train":
+    make(value("--exp_dir") / "best_model.pth")
+elif name == "evaluate":
+    make(value("--results"))
+elif name == "report":
+    print("the table")
+"""
+BASE = """
+seed: 0
+nj: 0
+corpus: {name: "", default_tag: small, corpus_dir: "", sample_rate: 8000, mode: min, n_src: 2}
+net_conf: {N: 16, num_spks: 2}
+optim: {lr: 1.0e-3}
+training: {max_epochs: 2, accelerator: auto, devices: 1, num_nodes: 1}
+evaluation: {splits: [tt]}
+"""
+STAGES = ["prepare", "mix", "metadata", "train", "evaluate", "report"]
+
+
+class Recipe:
+    """A copy of run.sh with recorders for stages."""
+
+    def __init__(self, root):
+        self.root = root
+        for folder in ("conf", "egs/toy-2mix/local", "egs/other/local", "local/separation"):
+            (root / folder).mkdir(parents=True)
+        shutil.copy(ROOT / "run.sh", root)
+        for name in ("__init__", "config", "errors", "files"):
+            shutil.copy(ROOT / "local" / "separation" / f"{name}.py", root / "local" / "separation")
+        (root / "path.sh").write_text(
+            f'export PATH="{Path(sys.executable).parent}:$PATH" PYTHONPATH="$PWD/local"\n'
+        )
+        (root / "conf" / "base.yaml").write_text(BASE)
+        (root / "conf" / "small.yaml").write_text("net_conf: {N: 8}\n")
+        (root / "conf" / "paper.yaml").write_text("net_conf: {N: 512}\n")
+        for corpus in ("toy-2mix", "other"):
+            text = f"corpus:\n  name: {corpus}\n" + "  default_tag: small # x\n"
+            (root / "egs" / corpus / "conf.yaml").write_text(text)
+            (root / "egs" / corpus / "local" / "prepare.py").write_text(RECORDER)
+        for name in STAGES[1:]:
+            (root / "local" / f"{name}.py").write_text(RECORDER)
+
+    def start(self, *options, cwd=None):
+        """Start run.sh on toy-2mix in the background."""
+        return subprocess.Popen(
+            ["bash", str(self.root / "run.sh"), *self.corpus(options)],
+            cwd=cwd or self.root.parent,
+            env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # pytest may have been started with Ctrl-C ignored, which children would inherit.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+
+    def corpus(self, options):
+        return options if "--corpus" in options else ("--corpus", "toy-2mix", *options)
+
+    def __call__(self, *options, cwd=None):
+        """Run run.sh to its end: exit status, what it printed, and the stages it ran."""
+        (self.root / "log").unlink(missing_ok=True)
+        process = self.start(*options, cwd=cwd)
+        self.out, self.err = process.communicate()
+        return process.returncode, [name for name, _, _ in self.calls()]
+
+    def calls(self):
+        log = self.root / "log"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
+
+    def arguments(self, stage):
+        return next(line for name, line, _ in self.calls() if name == stage)
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return Recipe(tmp_path / "a recipe")
+
+
+def test_all_stages_in_order_with_their_arguments(recipe):
+    assert recipe() == (0, STAGES)
+    data, exp = "data/toy-2mix", "exp/toy-2mix_small"
+    for stage in ("prepare", "mix", "metadata"):
+        assert recipe.arguments(stage) == ["--corpus", "toy-2mix", "--data_dir", data, "--"]
+    assert recipe.arguments("train") == [
+        *("--corpus", "toy-2mix", "--tag", "small", "--data_dir", data, "--exp_dir", exp, "--"),
+    ]
+    assert recipe.arguments("evaluate") == [
+        *("--exp_dir", exp, "--data_dir", data, "--results", "results/toy-2mix_small.csv", "--"),
+    ]
+    assert recipe.arguments("report") == ["--results_dir", "results", "--exp_root", "exp"]
+    assert "the table" in recipe.out
+    assert "results/toy-2mix_small.csv" in recipe.out.splitlines()[-1]
+
+
+def test_a_second_call_only_reports(recipe):
+    recipe()
+    assert recipe("--nj", "7", "--devices", "2") == (0, ["report"])
+    told = [line for line in recipe.out.splitlines() if "done before" in line]
+    assert [line[:16] for line in told] == [f"run.sh: stage {n}:" for n in range(5)]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_going_on_after_a_failure_starts_at_the_unfinished_stage(recipe, stage):
+    (recipe.root / f"fail_{stage}").touch()
+    n = STAGES.index(stage)
+    assert recipe() == (1, STAGES[: n + 1])
+    assert recipe.err == f"error: {stage} fails\n"
+    (recipe.root / f"fail_{stage}").unlink()
+    assert recipe() == (0, STAGES[n:])
+    if stage == "train":  # it left a checkpoint
+        assert "--resume" in recipe.arguments("train")
+
+
+def test_an_explicit_stage_runs_again_from_there(recipe):
+    recipe()
+    assert recipe("--stage", "2", "--stop_stage", "3") == (0, ["metadata", "train"])
+    assert "--resume" not in recipe.arguments("train")
+    assert recipe() == (0, ["evaluate", "report"])  # of the model trained anew
+    assert recipe("--stage=4", "--stop-stage=4") == (0, ["evaluate"])
+    assert recipe("--stop_stage", "4") == (0, [])
+
+
+def test_options_and_overrides_are_forwarded_in_order(recipe):
+    code, _ = recipe(
+        *("--n_src", "3", "--sample-rate=8000", "--mode", "min", "--nj", "4", "--seed", "5"),
+        *("--devices", "2", "--num_nodes", "1", "--tag", "paper", "--"),
+        *("optim.lr=5e-4", "evaluation.splits=[tt, cv]"),
+    )
+    assert code == 0
+    forwarded = [
+        *("--", "corpus.n_src=3", "corpus.sample_rate=8000", "corpus.mode=min", "nj=4", "seed=5"),
+        *("training.devices=2", "training.num_nodes=1"),
+        *("optim.lr=5e-4", "evaluation.splits=[tt, cv]"),
+    ]
+    for stage in STAGES[:5]:
+        line = recipe.arguments(stage)
+        assert line[line.index("--") :] == forwarded
+    assert recipe.arguments("evaluate")[:6] == [
+        *("--exp_dir", "exp/toy-2mix-3spk_paper", "--data_dir", "data/toy-2mix-3spk"),
+        *("--results", "results/toy-2mix-3spk_paper.csv"),
+    ]
+
+
+def test_the_command_line_is_recorded_so_that_a_shell_reads_it_back(recipe):
+    recipe("--seed", "5", "--", "evaluation.splits=[tt, cv]")
+    command = recipe.calls()[0][2]
+    words = subprocess.run(
+        ["bash", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert words[0] == "./run.sh"
+    assert words[-4:] == ["--seed", "5", "--", "evaluation.splits=[tt, cv]"]
+
+
+def test_other_corpus_settings_redo_the_corpus_and_spare_the_model(recipe):
+    recipe()
+    code, ran = recipe("--seed", "1")
+    assert (code, ran) == (1, STAGES[:3])
+    assert recipe.out.count("was done with other settings; doing it again") == 1
+    assert "exp/toy-2mix_small was trained with other settings" in recipe.err
+    assert len(recipe.err.splitlines()) == 1
+
+
+def test_other_training_settings_never_overwrite_a_model_silently(recipe):
+    recipe()
+    assert recipe("--", "optim.lr=0.1") == (1, [])
+    assert "--resume" in recipe.err and "--tag" in recipe.err and "--stage 3" in recipe.err
+    assert recipe("--resume", "--", "optim.lr=0.1") == (0, STAGES[3:])
+    assert "--resume" in recipe.arguments("train")
+    assert recipe("--", "optim.lr=0.1") == (0, ["report"])
+    assert recipe("--stage", "3") == (0, STAGES[3:])
+
+
+def test_an_edited_system_counts_as_other_settings_and_a_comment_does_not(recipe):
+    recipe()
+    file = recipe.root / "conf" / "small.yaml"
+    file.write_text("# the same\n" + file.read_text())
+    assert recipe() == (0, ["report"])
+    file.write_text("net_conf: {N: 9}\n")
+    assert recipe() == (1, [])
+
+
+def test_other_evaluation_settings_only_evaluate_again(recipe):
+    recipe()
+    assert recipe("--", "evaluation.splits=[tr]") == (0, ["evaluate", "report"])
+
+
+def test_an_unfinished_training_with_other_settings_is_not_overwritten(recipe):
+    (recipe.root / "fail_train").touch()
+    recipe()
+    (recipe.root / "fail_train").unlink()
+    assert recipe("--", "optim.lr=0.1") == (1, [])
+    assert recipe() == (0, STAGES[3:])
+
+
+def test_recordings_are_remembered(recipe):
+    recordings = recipe.root.parent / "it's: #1"
+    recordings.mkdir()
+    assert recipe("--corpus_dir", "it's: #1") == (0, STAGES)
+    expected = f"corpus.corpus_dir='{str(recordings).replace(chr(39), 2 * chr(39))}'"
+    assert recipe.arguments("prepare")[-1] == expected
+    assert recipe() == (0, ["report"])
+    recipe("--stage", "0", "--stop_stage", "0")
+    assert recipe.arguments("prepare")[-1] == expected
+    code, ran = recipe("--corpus_dir", str(recipe.root), "--stop_stage", "2")
+    assert (code, ran) == (0, STAGES[:3])
+
+
+@pytest.mark.parametrize(
+    ("stage", "missing", "maker"),
+    [
+        (1, "data/toy-2mix/lists", 0),
+        (2, "data/toy-2mix/wav8k/min/tr/mix", 1),
+        (3, "data/toy-2mix/wav8k/min/tr.csv", 2),
+        (4, "exp/toy-2mix_small/best_model.pth", 3),
+    ],
+)
+def test_missing_input_names_the_stage_that_makes_it(recipe, stage, missing, maker):
+    assert recipe("--stage", str(stage)) == (1, [])
+    assert recipe.err.startswith(f"run.sh: {missing} is missing: stage {maker} makes it")
+    assert len(recipe.err.splitlines()) == 1
+    assert not (recipe.root / "exp").exists() and not (recipe.root / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--stgae", "3"], ["--stgae", "'--stage'"]),
+        (["--stop-stag=3"], ["'--stop_stage'"]),
+        (["--n-scr", "3"], ["'--n_src'"]),
+        (["--stage", "six"], ["--stage six", "0 to 5"]),
+        (["--stage", "3", "--stop_stage", "2"], ["--stop_stage 2"]),
+        (["--seed"], ["--seed needs a value"]),
+        (["--seed", "--nj", "2"], ["--seed needs a value"]),
+        (["--tag="], ["--tag needs a value"]),
+        (["--resume=yes"], ["--resume takes no value"]),
+        (["optim.lr=1"], ["optim.lr=1", "after a --"]),
+        (["--tag", "smal"], ["conf/smal.yaml", "'small'", "paper small", "--conf FILE"]),
+        (["--tag", "../small"], ["'../small'"]),
+        (["--corpus", "toy-2mx"], ["'toy-2mix'", "other toy-2mix"]),
+        (["--conf", "a recipe/conf/small.yaml"], ["--conf needs --tag"]),
+        (["--tag", "new", "--conf", "none.yaml"], ["--conf none.yaml: no such file"]),
+        (["--tag", "paper", "--conf", "a recipe/conf/small.yaml"], ["means conf/paper.yaml"]),
+        (["--corpus_dir", "nowhere"], ["--corpus_dir nowhere: no such folder"]),
+        (["--", "optim.lrr=1"], ["optim.lrr", "'lr'"]),
+        (["--n_src", "many"], ["'corpus.n_src' must be a whole number, not 'many'"]),
+    ],
+)
+def test_errors_are_one_line_and_nothing_is_run(recipe, options, words):
+    assert recipe(*options) == (1, [])
+    assert len(recipe.err.splitlines()) == 1, recipe.err
+    for word in words:
+        assert word in recipe.err
+    assert not (recipe.root / "data").exists() and not (recipe.root / "exp").exists()
+
+
+def test_a_new_tag_takes_its_file_from_the_callers_folder(recipe):
+    mine = recipe.root.parent / "my system.yaml"
+    mine.write_text("net_conf: {N: 4}\n")
+    assert recipe("--tag", "mine", "--conf", mine.name) == (0, STAGES)
+    line = recipe.arguments("train")
+    assert line[line.index("--conf") + 1] == str(mine)
+    assert line[line.index("--exp_dir") + 1] == "exp/toy-2mix_mine"
+
+
+def test_a_system_does_not_change_the_corpus(recipe):
+    (recipe.root / "conf" / "wide.yaml").write_text("corpus: {sample_rate: 16000}\n")
+    assert recipe("--tag", "wide") == (1, [])
+    assert recipe.err.startswith("error: conf/wide.yaml: 'corpus'")
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_every_option_corpus_and_tag(recipe, option):
+    assert recipe(option) == (0, [])
+    names = "stage stop_stage corpus corpus_dir tag conf n_src sample_rate mode nj devices"
+    for name in [*names.split(), "num_nodes", "seed", "resume", "help"]:
+        assert f"  --{name} " in recipe.out
+    assert "other toy-2mix" in recipe.out
+    assert "paper small" in recipe.out
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "TERM"]
+)
+def test_a_signal_stops_the_stage_and_the_next_call_goes_on(recipe, number, code):
+    os.mkfifo(recipe.root / "ready")
+    (recipe.root / "hang_train").touch()
+    process = recipe.start()
+    stage = int((recipe.root / "ready").read_text())  # blocks until the stage runs
+    process.send_signal(number)
+    _, err = process.communicate()
+    assert process.returncode == code
+    assert "stopped" in err.splitlines()[-1]
+    with pytest.raises(ProcessLookupError):
+        os.kill(stage, 0)
+    (recipe.root / "hang_train").unlink()
+    assert recipe() == (0, ["train", "evaluate", "report"])
+
+
+@pytest.mark.parametrize("corpus", ["espeak-2mix", "minilibri-2mix"])
+def test_the_run_sh_of_a_corpus_forwards_to_the_driver(recipe, corpus):
+    folder = recipe.root / "egs" / corpus
+    folder.mkdir()
+    shutil.copy(ROOT / "egs" / corpus / "run.sh", folder)
+    (recipe.root / "run.sh").write_text("printf '%s\\n' \"$@\"\n")
+    result = subprocess.run(
+        [folder / "run.sh", "--tag", "a b"], cwd="/", capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines() == ["--corpus", corpus, "--tag", "a b"]
