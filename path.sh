@@ -66,6 +66,10 @@ for line in open(sys.argv[2]):
             wrong.append(pin[0])
     except metadata.PackageNotFoundError:
         wrong.append(pin[0])
+for package in metadata.distributions():  # one whose folder is gone still counts as installed
+    tops = {file.parts[0] for file in package.files or []} - {"..", "__pycache__"}
+    if not all(package.locate_file(top).exists() for top in tops):
+        wrong.append(package.metadata["Name"])
 if wrong:
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     sys.exit(f"path.sh: {sys.prefix} is without {', '.join(wrong[:3])}{more}")

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -279,32 +280,38 @@ def test_an_environment_that_does_not_work_is_not_called_whole(place):
     assert place() == 0
 
 
-def test_the_pins_of_this_environment_pass_the_check():
-    """The true check, in the environment that runs the tests; a wrong pin is named."""
-    text = (ROOT / "path.sh").read_text()
-    check = text.split("<<'PY'\n")[1].split("\nPY\n")[0].split("try:\n    import")[0]
-
-    def run(requirements):
-        return subprocess.run(
-            [sys.executable, "-", "check", requirements],
-            input=check,
-            capture_output=True,
-            text=True,
-        )
-
-    assert run(ROOT / "requirements.txt").returncode == 0
-
-
-def test_a_wrong_pin_is_named(tmp_path):
-    text = (ROOT / "path.sh").read_text()
-    check = text.split("<<'PY'\n")[1].split("\nPY\n")[0]
-    wrong = tmp_path / "requirements.txt"
-    wrong.write_text("torch==0.1  # old\nno-such-package==1\n")
-    result = subprocess.run(
-        [sys.executable, "-", "check", wrong], input=check, capture_output=True, text=True
+def check(python, requirements):
+    """The true check of path.sh, as a program of its own."""
+    program = (ROOT / "path.sh").read_text().split("<<'PY'\n")[1].split("\nPY\n")[0]
+    return subprocess.run(
+        [python, "-", "check", requirements],
+        input=program,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+def test_the_environment_of_the_tests_passes_the_check():
+    result = check(sys.executable, ROOT / "requirements.txt")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_packages_of_other_versions_or_without_their_files_are_named(tmp_path):
+    venv.create(tmp_path / "env")
+    (site,) = (tmp_path / "env" / "lib").glob("python3*/site-packages")
+    for name, folder in (("whole", True), ("hollow", False), ("old", True)):
+        record = site / f"{name}-1.0.dist-info"
+        record.mkdir()
+        (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (record / "RECORD").write_text(f"{name}/__init__.py,,\n../../../bin/{name},,\n")
+        if folder:
+            (site / name).mkdir()
+    pins = tmp_path / "requirements.txt"
+    pins.write_text("# pins\nwhole==1.0  # why\nold==1.1\nabsent==2.0\n")
+    result = check(tmp_path / "env" / "bin" / "python", pins)
     assert result.returncode == 1
-    assert result.stderr.endswith("is without torch==0.1, no-such-package==1\n")
+    assert result.stderr.endswith("/env is without old==1.1, absent==2.0, hollow\n")
 
 
 def test_every_requirement_is_an_exact_pin():
