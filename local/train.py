@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
+
+from pytorch_lightning.utilities import rank_zero_only
 
 from separation.config import load_config, save_resolved, wav_folder
 from separation.corpus.manifest import read_fingerprint
 from separation.errors import run_command
 from separation.training.progress import set_up_logging, write_environment
-from separation.training.trainer import train
+from separation.training.trainer import check, train
 
 
 def main() -> None:
@@ -25,11 +28,24 @@ def main() -> None:
     arguments = parser.parse_args()
     conf = load_config(arguments.corpus, arguments.tag, arguments.conf, arguments.overrides)
     exp_dir, wav_dir = arguments.exp_dir, wav_folder(arguments.data_dir, conf)
-    set_up_logging(exp_dir / "train.log")
-    save_resolved(conf, exp_dir / "conf.yaml")
-    write_environment(exp_dir / "environment.txt", read_fingerprint(wav_dir))
+    check(conf)
+    # Lightning starts this script once more for every other device.
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        if not arguments.resume:
+            forget(exp_dir)
+        set_up_logging(exp_dir / "train.log")
+        save_resolved(conf, exp_dir / "conf.yaml")
+        write_environment(exp_dir / "environment.txt", read_fingerprint(wav_dir))
     train(conf, arguments.data_dir, wav_dir, exp_dir, arguments.resume)
     print(f"the model is {exp_dir}/best_model.pth")
+
+
+def forget(exp_dir: Path) -> None:
+    """Remove what an earlier training left, which would pass for this one's if it were stopped."""
+    shutil.rmtree(exp_dir / "checkpoints", ignore_errors=True)
+    shutil.rmtree(exp_dir / "tensorboard", ignore_errors=True)
+    for name in ("best_model.pth", "metrics.csv", "train.log"):
+        (exp_dir / name).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -278,3 +278,24 @@ def test_lr_falls_to_zero_over_the_last_part_of_the_budget():
         schedule.on_train_batch_start(trainer, None, None, batch)
         rates.append(trainer.lr)
     assert rates == pytest.approx([1, 1, 0.5, 0.1])
+
+
+def test_training_anew_forgets_the_earlier_model_but_not_for_a_wrong_value(data_dir, tmp_path):
+    folder = tmp_path / "exp"
+    (folder / "checkpoints").mkdir(parents=True)
+    for old in ("best_model.pth", "checkpoints/last.ckpt", "checkpoints/midway.ckpt"):
+        (folder / old).write_bytes(b"old")
+
+    def start(*overrides):
+        arguments = command(data_dir, folder, "--", *QUICK, "training.max_epochs=1", *overrides)
+        return subprocess.run(
+            arguments, env=environment(), capture_output=True, text=True, check=False
+        )
+
+    wrong = start("net_conf.norm=gnl")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
+    assert (folder / "best_model.pth").read_bytes() == b"old"
+    right = start()
+    assert right.returncode == 0, right.stderr
+    assert not (folder / "checkpoints" / "midway.ckpt").exists()
+    assert BaseModel.from_pretrained(str(folder / "best_model.pth")).sample_rate == 8000

@@ -50,7 +50,7 @@ def train(conf: Conf, data_dir: Path, wav_dir: Path, exp_dir: Path, resume: bool
     Raises:
         RecipeError: a wrong value in the configuration, missing data, nothing to resume from.
     """
-    _check(conf)
+    check(conf)
     checkpoint = newest_checkpoint(exp_dir) if resume else None
     pl.seed_everything(conf["seed"], verbose=False)
     model = build_model(conf)
@@ -209,7 +209,9 @@ def quiet_lightning() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def _check(conf: Conf) -> None:
+def check(conf: Conf) -> None:
+    """Raise a :class:`RecipeError` that names the key of a value that training cannot run with."""
+    build_model(conf)
     for section, key, known in (
         ("training", "precision", list(PRECISIONS)),
         ("optim", "schedule", list(SCHEDULES)),
