@@ -17,7 +17,7 @@ from separation.config import Conf
 from separation.errors import RecipeError, nearest
 from separation.files import atomic_path
 from separation.models.convtasnet import WholeConvTasNet, build_convtasnet
-from separation.models.norms import fuse_norms
+from separation.models.fast import speed_up
 
 MODELS: dict[str, Callable[[dict[str, Any], int], BaseModel]] = {"convtasnet": build_convtasnet}
 
@@ -33,7 +33,7 @@ def build_model(conf: Conf) -> BaseModel:
     n_src, num_spks = conf["corpus"]["n_src"], conf["net_conf"]["num_spks"]
     if n_src != num_spks:
         raise RecipeError(f"net_conf.num_spks is {num_spks}, but corpus.n_src is {n_src}")
-    return fuse_norms(MODELS[name](conf["net_conf"], conf["corpus"]["sample_rate"]))
+    return speed_up(MODELS[name](conf["net_conf"], conf["corpus"]["sample_rate"]))
 
 
 def save_model(model: BaseModel, path: Path) -> None:
@@ -58,4 +58,4 @@ def load_model(exp_dir: Path) -> BaseModel:
         raise RecipeError(f"{path}: not a model file: {str(error).splitlines()[0]}") from error
     if type(model) is ConvTasNet:
         model.__class__ = WholeConvTasNet
-    return fuse_norms(model).eval()
+    return speed_up(model).eval()

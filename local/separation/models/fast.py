@@ -1,0 +1,132 @@
+"""Asteroid's layers, computed faster on a CPU. Weights, their names and files stay Asteroid's.
+
+Entry point: :func:`speed_up`. Each layer here is the same function as the one it stands in for, to
+rounding, and falls back to it where it has no better way: off the CPU, under autocast and tracing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from separation.models.norms import fuse_norms
+
+
+def speed_up(model: nn.Module) -> nn.Module:
+    """Let the norms, PReLUs, pointwise and depthwise convolutions of an Asteroid model run faster.
+
+    The layers change their class in place; the parameters are the same objects.
+    """
+    for module in model.modules():
+        if type(module) is nn.PReLU and module.num_parameters == 1:
+            module.__class__ = FastPReLU
+        elif type(module) is nn.Conv1d and module.padding_mode == "zeros":
+            plain = module.stride == (1,) and module.bias is not None
+            if plain and module.kernel_size == (1,) and module.groups == 1:
+                module.__class__ = PointwiseConv1d
+            elif plain and module.groups == module.in_channels == module.out_channels:
+                module.__class__ = DepthwiseConv1d
+    return fuse_norms(model)
+
+
+class FastPReLU(nn.PReLU):
+    """PReLU with one slope: Torch's vectorised leaky ReLU, the slope's gradient as a dot product.
+
+    Torch's own PReLU computes a slope gradient for every element before it adds them up.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply to ``x`` of any shape."""
+        return _PReLU.apply(x, self.weight) if _eager_on_cpu(x) else super().forward(x)
+
+
+class PointwiseConv1d(nn.Conv1d):
+    """A convolution with a kernel of 1 as a batched matrix product."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Mix the channels of ``(batch, channel, time)``."""
+        if not _eager_on_cpu(x) or self.bias is None:
+            return super().forward(x)
+        weight = self.weight[:, :, 0].expand(x.shape[0], -1, -1)
+        return torch.baddbmm(self.bias[None, :, None], weight, x)
+
+
+class DepthwiseConv1d(nn.Conv1d):
+    """A depthwise convolution as shifted multiply-adds, one for each tap."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Filter every channel of ``(batch, channel, time)``."""
+        padding, dilation = self.padding[0], self.dilation[0]
+        reach = (self.kernel_size[0] - 1) * dilation
+        if not _eager_on_cpu(x) or isinstance(padding, str) or padding > reach:
+            return super().forward(x)
+        return _Depthwise.apply(x, self.weight, self.bias, padding, dilation)
+
+
+def _eager_on_cpu(x: torch.Tensor) -> bool:
+    return (
+        x.is_cpu
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.jit.is_tracing()
+        and not torch.compiler.is_compiling()
+    )
+
+
+class _PReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, slope)
+        return F.leaky_relu(x, slope.item())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, slope = ctx.saved_tensors
+        grad_x = torch.ops.aten.leaky_relu_backward(grad, x, slope.item(), False)
+        grad_slope = torch.dot(grad.flatten(), x.clamp(max=0).flatten())
+        return grad_x, grad_slope.reshape(1)
+
+
+class _Depthwise(torch.autograd.Function):
+    """``y[t] = bias + sum_k w[k] x[t - padding + k dilation]``, x being 0 outside."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        padding: int,
+        dilation: int,
+    ) -> torch.Tensor:
+        taps = weight.shape[-1]
+        padded = F.pad(x, (padding, padding))
+        length = padded.shape[-1] - (taps - 1) * dilation
+        y = torch.addcmul(bias[:, None], padded[..., :length], weight[:, :, 0])
+        for k in range(1, taps):
+            y.addcmul_(padded[..., k * dilation :][..., :length], weight[:, :, k])
+        ctx.save_for_backward(padded, weight)
+        ctx.dilation, ctx.padding, ctx.x_length = dilation, padding, x.shape[-1]
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        padded, weight = ctx.saved_tensors
+        dilation, taps, length = ctx.dilation, weight.shape[-1], grad.shape[-1]
+        reach = (taps - 1) * dilation
+        outer = F.pad(grad, (reach - ctx.padding, reach - ctx.padding))
+        grad_x = outer[..., reach:][..., : ctx.x_length] * weight[:, :, 0]
+        for k in range(1, taps):
+            grad_x.addcmul_(
+                outer[..., reach - k * dilation :][..., : ctx.x_length], weight[:, :, k]
+            )
+        grad_weight = torch.stack(
+            [(grad * padded[..., k * dilation :][..., :length]).sum((0, 2)) for k in range(taps)],
+            -1,
+        )
+        return grad_x, grad_weight[:, None], grad.sum((0, 2)), None, None

@@ -1,0 +1,127 @@
+"""The fast layers are Torch's and Asteroid's layers: outputs, gradients, names, fall-backs."""
+
+import copy
+
+import pytest
+import torch
+from asteroid.models import ConvTasNet
+from torch import nn
+
+from separation.config import ROOT, load_config
+from separation.models.convtasnet import build_convtasnet
+from separation.models.fast import DepthwiseConv1d, FastPReLU, PointwiseConv1d, speed_up
+
+TAGS = sorted(path.stem for path in (ROOT / "conf").glob("*.yaml") if path.stem != "base")
+
+
+def same(stock, x, tolerance=2e-5):
+    """Compare a layer with its fast version: output and every gradient."""
+    fast = speed_up(copy.deepcopy(stock))
+    assert type(fast) is not type(stock)
+    results = []
+    for layer in (stock, fast):
+        data = x.clone().requires_grad_()
+        y = layer(data)
+        y.backward(torch.linspace(-1, 1, y.numel()).reshape(y.shape))
+        results.append([y.detach(), data.grad, *(p.grad for p in layer.parameters())])
+    for one, other in zip(*results, strict=True):
+        assert one.shape == other.shape
+        torch.testing.assert_close(other, one, rtol=tolerance, atol=tolerance * one.abs().max())
+    return fast
+
+
+@pytest.mark.parametrize("slope", [0.25, 0.0, -0.3, 1.5])
+def test_prelu(slope):
+    torch.manual_seed(0)
+    x = torch.randn(3, 5, 41)
+    x[0, 0, :4] = 0
+    assert type(same(nn.PReLU(init=slope), x)) is FastPReLU
+
+
+@pytest.mark.parametrize(("batch", "length"), [(1, 1), (1, 7), (3, 800)])
+def test_pointwise(batch, length):
+    torch.manual_seed(0)
+    fast = same(nn.Conv1d(6, 9, 1), torch.randn(batch, 6, length))
+    assert type(fast) is PointwiseConv1d
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 300])
+@pytest.mark.parametrize(("taps", "dilation"), [(3, 1), (3, 8), (1, 1), (2, 4), (5, 2)])
+def test_depthwise_symmetric_and_causal(taps, dilation, length):
+    torch.manual_seed(0)
+    reach = (taps - 1) * dilation
+    for padding in {reach // 2, reach}:
+        stock = nn.Conv1d(4, 4, taps, padding=padding, dilation=dilation, groups=4)
+        if length + 2 * padding > reach:
+            fast = same(stock, torch.randn(2, 4, length))
+            assert type(fast) is DepthwiseConv1d
+
+
+def test_gradients_are_the_derivatives():
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 9, dtype=torch.float64, requires_grad=True)
+    for stock in (
+        nn.Conv1d(3, 3, 3, padding=2, dilation=2, groups=3),
+        nn.Conv1d(3, 3, 3, padding=4, dilation=2, groups=3),
+        nn.PReLU(),
+    ):
+        layer = speed_up(stock.double())
+        assert torch.autograd.gradcheck(layer, (x,))
+        weight = next(layer.parameters())
+        inputs = (weight.detach().requires_grad_(),)
+        assert torch.autograd.gradcheck(
+            lambda w, layer=layer: torch.func.functional_call(layer, {"weight": w}, (x.detach(),)),
+            inputs,
+        )
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_every_system_gives_asteroid_s_estimates_and_gradients(tag):
+    """Outputs within 1e-5 of the peak, gradients within 1e-4 of each parameter's largest.
+
+    The gradients are those of a plain inner product: SI-SDR of an untrained network is so badly
+    conditioned that rounding alone moves them by more.
+    """
+    torch.manual_seed(0)
+    net_conf = load_config("minilibri-2mix", tag, None, [])["net_conf"]
+    fast = build_convtasnet(net_conf, 8000)
+    stock = ConvTasNet(**{**fast.get_model_args(), "sample_rate": 8000})
+    stock.load_state_dict(fast.state_dict())
+    speed_up(fast)
+    length = net_conf["L"] * 60  # whole frames
+    mixture, sources = torch.randn(2, length), torch.randn(2, 2, length)
+    results = []
+    for model in (stock, fast):
+        estimates = model(mixture)
+        (estimates * sources).sum().backward()
+        results.append((estimates.detach(), [p.grad for p in model.parameters()]))
+    (one, one_grads), (other, other_grads) = results
+    assert (one - other).abs().max() <= 1e-5 * one.abs().max()
+    # With skip connections nothing comes after the last residual convolution.
+    pairs = [(g, h) for g, h in zip(one_grads, other_grads, strict=True) if g is not None]
+    assert len(pairs) >= len(one_grads) - 2
+    largest = max(g.abs().max() for g, _ in pairs)
+    for g, h in pairs:
+        assert (g - h).abs().max() <= 1e-4 * max(g.abs().max(), 1e-3 * largest)
+    assert list(fast.state_dict()) == list(stock.state_dict())
+
+
+def test_under_autocast_and_tracing_the_stock_layers_run():
+    torch.manual_seed(0)
+    layer = speed_up(nn.Conv1d(4, 4, 3, padding=1, groups=4))
+    x = torch.randn(1, 4, 20)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+    traced = torch.jit.trace(layer, x)
+    assert "convolution" in str(traced.graph)
+    torch.testing.assert_close(traced(x), layer(x))
+
+
+def test_other_convolutions_stay_as_they_are():
+    for stock in (
+        nn.Conv1d(4, 4, 3, padding=1),
+        nn.Conv1d(4, 4, 1, stride=2),
+        nn.Conv1d(4, 4, 1, bias=False),
+        nn.Conv1d(4, 4, 3, padding=1, groups=4, padding_mode="circular"),
+    ):
+        assert type(speed_up(stock)) is nn.Conv1d
