@@ -77,7 +77,7 @@ def test_gradients_are_the_derivatives():
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_every_system_gives_asteroid_s_estimates_and_gradients(tag):
-    """Outputs within 1e-5 of the peak, gradients within 1e-4 of each parameter's largest.
+    """Outputs within 1e-5 of the peak, each gradient within 1e-4 of its norm.
 
     Asteroid runs in float64 here: in float32 its own gradients are off by as much as ours. They are
     those of an inner product, because SI-SDR of an untrained network is badly conditioned.
@@ -100,9 +100,9 @@ def test_every_system_gives_asteroid_s_estimates_and_gradients(tag):
     # With skip connections nothing comes after the last residual convolution.
     pairs = [(g, h) for g, h in zip(one_grads, other_grads, strict=True) if g is not None]
     assert len(pairs) >= len(one_grads) - 2
-    largest = max(g.abs().max() for g, _ in pairs)
+    largest = max(g.norm() for g, _ in pairs)
     for g, h in pairs:
-        assert (g - h).abs().max() <= 1e-4 * max(g.abs().max(), 1e-3 * largest)
+        assert (g - h).norm() <= 1e-4 * max(g.norm(), 1e-3 * largest)
     assert list(fast.state_dict()) == list(stock.state_dict())
 
 
