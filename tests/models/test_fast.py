@@ -10,6 +10,7 @@ from torch import nn
 from separation.config import ROOT, load_config
 from separation.models.convtasnet import build_convtasnet
 from separation.models.fast import DepthwiseConv1d, FastPReLU, PointwiseConv1d, speed_up
+from separation.training.losses import PITNegSISDR
 
 TAGS = sorted(path.stem for path in (ROOT / "conf").glob("*.yaml") if path.stem != "base")
 
@@ -77,33 +78,30 @@ def test_gradients_are_the_derivatives():
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_every_system_gives_asteroid_s_estimates_and_gradients(tag):
-    """Outputs within 1e-5 of the peak, each gradient within 1e-4 of its norm.
+    """Outputs within 1e-5 of the peak in float32; outputs and gradients are the same in float64.
 
-    Asteroid runs in float64 here: in float32 its own gradients are off by as much as ours. They are
-    those of an inner product, because SI-SDR of an untrained network is badly conditioned.
+    In float32 gradients cannot be compared through a whole network: where rounding moves an input of
+    a PReLU across 0, those of Asteroid itself change by some 1e-3.
     """
     torch.manual_seed(0)
     net_conf = load_config("minilibri-2mix", tag, None, [])["net_conf"]
     fast = build_convtasnet(net_conf, 8000)
     stock = ConvTasNet(**{**fast.get_model_args(), "sample_rate": 8000})
     stock.load_state_dict(fast.state_dict())
-    speed_up(fast)
+    assert list(speed_up(fast).state_dict()) == list(stock.state_dict())
     length = net_conf["L"] * 60  # whole frames
     mixture, sources = torch.randn(2, length), torch.randn(2, 2, length)
-    results = []
-    for model, dtype in ((stock, torch.float64), (fast, torch.float32)):
-        estimates = model.to(dtype)(mixture.to(dtype))
-        (estimates * sources.to(dtype)).sum().backward()
-        results.append((estimates.detach(), [p.grad for p in model.parameters()]))
-    (one, one_grads), (other, other_grads) = results
-    assert (one - other).abs().max() <= 1e-5 * one.abs().max()
-    # With skip connections nothing comes after the last residual convolution.
-    pairs = [(g, h) for g, h in zip(one_grads, other_grads, strict=True) if g is not None]
-    assert len(pairs) >= len(one_grads) - 2
-    largest = max(g.norm() for g, _ in pairs)
-    for g, h in pairs:
-        assert (g - h).norm() <= 1e-4 * max(g.norm(), 1e-3 * largest)
-    assert list(fast.state_dict()) == list(stock.state_dict())
+    with torch.no_grad():
+        expected = stock(mixture)
+        assert (fast(mixture) - expected).abs().max() <= 1e-5 * expected.abs().max()
+    gradients = []
+    for model in (stock.double(), fast.double()):
+        PITNegSISDR()(model(mixture.double()), sources, torch.tensor([length] * 2)).backward()
+        # With skip connections nothing comes after the last residual convolution.
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    assert len(gradients[0]) >= len(list(stock.parameters())) - 2
+    for one, other in zip(*gradients, strict=True):
+        assert (one - other).norm() <= 1e-4 * one.norm()
 
 
 def test_under_autocast_and_tracing_the_stock_layers_run():
