@@ -80,8 +80,8 @@ def test_gradients_are_the_derivatives():
 def test_every_system_gives_asteroid_s_estimates_and_gradients(tag):
     """Outputs within 1e-5 of the peak in float32; outputs and gradients are the same in float64.
 
-    In float32 gradients cannot be compared through a whole network: where rounding moves an input of
-    a PReLU across 0, those of Asteroid itself change by some 1e-3.
+    In float32 gradients cannot be compared through a whole network: where rounding moves an input
+    of a PReLU across 0, those of Asteroid itself change by some 1e-3.
     """
     torch.manual_seed(0)
     net_conf = load_config("minilibri-2mix", tag, None, [])["net_conf"]
