@@ -6,9 +6,10 @@ set -euo pipefail
 {
   stage='' stop_stage=5 corpus=espeak-2mix corpus_dir='' tag='' conf='' resume='' help=''
   n_src='' sample_rate='' mode='' nj='' devices='' num_nodes='' seed=''
+  lists='' keep_going='' allow_partial=''
 }
-names=(stage stop_stage corpus corpus_dir tag conf n_src sample_rate mode nj devices num_nodes seed
-  resume help)
+names=(stage stop_stage corpus corpus_dir lists keep_going allow_partial tag conf n_src sample_rate
+  mode nj devices num_nodes seed resume help)
 
 say() { echo "run.sh: $*"; }
 die() { echo "run.sh: $*" >&2; exit 1; }
@@ -22,6 +23,9 @@ Without options: all of it, on the embedded corpus. A stage that is done is not 
 
   --corpus NAME        $(corpora) (default: $corpus)
   --corpus_dir DIR     the corpus' recordings, where you have them
+  --lists DIR|ZIP      the corpus' mixing lists, where you have them
+  --keep_going         tell every bad recording of the corpus before giving up, not the first alone
+  --allow_partial      leave out mixtures of missing or bad recordings, for experiments
   --tag NAME           the system, a file conf/NAME.yaml: $(tags)
                        (default: the corpus' own, default_tag in egs/NAME/conf.yaml)
   --conf FILE          the system's file, for a new --tag
@@ -147,8 +151,9 @@ while [ $# -gt 0 ]; do
   esac
   case $name,$1 in
     help,*) usage; exit ;;
-    resume,*=*) die "--resume takes no value" ;;
-    resume,*) resume=yes; shift; continue ;;
+    resume,*=* | keep_going,*=* | allow_partial,*=*) die "--$name takes no value" ;;
+    resume,* | keep_going,* | allow_partial,*)
+      printf -v "$name" true; shift; continue ;;
     *=?*) value=${1#*=}; shift ;;
     *=) die "--$name needs a value" ;;
     *)
@@ -185,16 +190,23 @@ if [ -n "$corpus_dir" ]; then
   [ -n "$folder" ] || die "--corpus_dir $corpus_dir: no such folder"
   corpus_dir=$folder
 fi
+if [ -n "$lists" ]; then
+  file=$(absolute "$(dirname -- "$lists")")/$(basename -- "$lists")
+  [ -e "$file" ] || die "--lists $lists: no such folder or file"
+  lists=$file
+fi
 
 # An option is another word for a key of the YAML: the defaults stand there, and only there.
 overrides=(--)
 for pair in corpus.n_src:n_src corpus.sample_rate:sample_rate corpus.mode:mode nj:nj seed:seed \
-  training.devices:devices training.num_nodes:num_nodes; do
+  training.devices:devices training.num_nodes:num_nodes corpus.keep_going:keep_going \
+  corpus.allow_partial:allow_partial; do
   name=${pair#*:}
   [ -z "${!name}" ] || overrides+=("${pair%:*}=${!name}")
 done
 quoted() { printf "'%s'" "${1//\'/\'\'}"; } # for YAML
 [ -z "$corpus_dir" ] || overrides+=("corpus.corpus_dir=$(quoted "$corpus_dir")")
+[ -z "$lists" ] || overrides+=("corpus.lists=$(quoted "$lists")")
 overrides+=("$@")
 
 # ---- the plan -----------------------------------------------------------------------------------
@@ -202,8 +214,8 @@ overrides+=("$@")
 . ./path.sh
 
 # Checks every key before anything is done. Prints the name of the corpus folder, the folder of the
-# mixtures, the recordings' folder, and a fingerprint of the settings that each part hangs on;
-# settings that cannot change a result (where and with how many processes) are left out.
+# mixtures, the recordings' folder, the lists, and a fingerprint of the settings that each part
+# hangs on; settings that cannot change a result (where and with how many processes) are left out.
 plan=$(python - "$corpus" "$tag" "$conf" "${overrides[@]}" <<'PY'
 import hashlib
 import json
@@ -229,29 +241,43 @@ def main():
         )
     n_src = data["corpus"]["n_src"]
     folder = corpus if n_src == 2 else f"{corpus}-{n_src}spk"
-    corpus_dir = data["corpus"].pop("corpus_dir", "")
+    corpus_dir, lists = data["corpus"].pop("corpus_dir"), data["corpus"].pop("lists", "")
+    data["corpus"].pop("keep_going", None)
     evaluation = system.pop("evaluation")
     del system["nj"], system["corpus"]
     for place in ("accelerator", "devices", "num_nodes"):
         del system["training"][place]
     facts = fingerprint([data["corpus"], data["seed"]])
-    print(folder, wav_folder(Path("data", folder), data), corpus_dir or "", facts, sep="\n")
+    print(folder, wav_folder(Path("data", folder), data), corpus_dir, lists, facts, sep="\n")
     print(fingerprint([facts, system]), fingerprint(evaluation), sep="\n")
 
 
 run_command(main)
 PY
 )
-{ read -r folder; read -r wav_dir; read -r corpus_dir; read -r data_key; read -r train_key; read -r eval_key; } <<<"$plan"
+{
+  read -r folder; read -r wav_dir; read -r corpus_dir; read -r lists
+  read -r data_key; read -r train_key; read -r eval_key
+} <<<"$plan"
 data_dir=data/$folder exp_dir=exp/${folder}_$tag result=results/${folder}_$tag.csv
 
-# Recordings that stage 0 was once shown stay the corpus' recordings until it is shown others.
-if [ -z "$corpus_dir" ] && [ -f "$data_dir/.done.stage0" ]; then
-  read -r _ corpus_dir <"$data_dir/.done.stage0"
-  [ -z "$corpus_dir" ] || overrides+=("corpus.corpus_dir=$(quoted "$corpus_dir")")
+# Recordings and lists that stage 0 was once shown stay the corpus' own until it is shown others.
+if [ -f "$data_dir/.done.stage0" ]; then
+  IFS='|' read -r _ old_dir old_lists <"$data_dir/.done.stage0"
+  if [ -z "$corpus_dir" ] && [ -n "$old_dir" ]; then
+    corpus_dir=$old_dir
+    overrides+=("corpus.corpus_dir=$(quoted "$corpus_dir")")
+  fi
+  if [ -z "$lists" ] && [ -n "$old_lists" ]; then
+    lists=$old_lists
+    overrides+=("corpus.lists=$(quoted "$lists")")
+  fi
 fi
-data_key="$data_key $corpus_dir"
+data_key="$data_key|$corpus_dir|$lists"
 data_args=(--corpus "$corpus" --data_dir "$data_dir")
+# A corpus that comes mixed has a stage 2 of its own, and nothing to do in stage 1.
+metadata=local/metadata.py
+[ ! -f "egs/$corpus/$metadata" ] || metadata=egs/$corpus/$metadata
 
 # ---- the stages ---------------------------------------------------------------------------------
 if due 0 "$data_dir" "$data_key"; then
@@ -260,7 +286,7 @@ if due 0 "$data_dir" "$data_key"; then
   finish 0 "$data_dir"
 fi
 
-if due 1 "$data_dir" "$data_key"; then
+if [ "$metadata" = local/metadata.py ] && due 1 "$data_dir" "$data_key"; then
   need "$data_dir/lists" 0
   begin 1 "$data_dir" "$data_key" "mixing into $wav_dir"
   work python local/mix.py "${data_args[@]}" "${overrides[@]}"
@@ -268,9 +294,9 @@ if due 1 "$data_dir" "$data_key"; then
 fi
 
 if due 2 "$data_dir" "$data_key"; then
-  need "$wav_dir/tr/mix" 1
+  if [ "$metadata" = local/metadata.py ]; then need "$wav_dir/tr/mix" 1; else need "$data_dir/mixtures" 0; fi
   begin 2 "$data_dir" "$data_key" "writing and checking the metadata of $wav_dir"
-  work python local/metadata.py "${data_args[@]}" "${overrides[@]}"
+  work python "$metadata" "${data_args[@]}" "${overrides[@]}"
   finish 2 "$data_dir"
 fi
 

@@ -265,7 +265,7 @@ class DynamicMixing(Dataset):
             if np.square(crop).mean() >= floor:
                 break
         if self.speed_range:
-            crop = soxr.resample(crop, speed, 1.0, quality="MQ")
+            crop = soxr.resample(crop, speed, 1.0, quality="QQ")
         return np.pad(crop, (0, max(0, self.chunk_size - len(crop))))[: self.chunk_size]
 
 
