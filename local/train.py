@@ -6,12 +6,10 @@ import argparse
 import shutil
 from pathlib import Path
 
-from pytorch_lightning.utilities import rank_zero_only
-
 from separation.config import load_config, save_resolved, wav_folder
 from separation.corpus.manifest import read_fingerprint
 from separation.errors import run_command
-from separation.training.progress import set_up_logging, write_environment
+from separation.training.progress import is_first_process, set_up_logging, write_environment
 from separation.training.trainer import check, train
 
 
@@ -29,8 +27,7 @@ def main() -> None:
     conf = load_config(arguments.corpus, arguments.tag, arguments.conf, arguments.overrides)
     exp_dir, wav_dir = arguments.exp_dir, wav_folder(arguments.data_dir, conf)
     check(conf)
-    # Lightning starts this script once more for every other device.
-    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+    if is_first_process():  # Lightning starts this script once more for every other device
         if not arguments.resume:
             forget(exp_dir)
         set_up_logging(exp_dir / "train.log")

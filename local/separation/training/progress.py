@@ -18,6 +18,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.utilities import rank_zero_only
 
 from separation.config import ROOT
 from separation.files import atomic_path
@@ -87,6 +88,11 @@ class EpochLog(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.rows = state_dict["rows"]
+
+
+def is_first_process() -> bool:
+    """Whether this is the one process, of all that train together, that writes files."""
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
 
 
 def set_up_logging(log_file: Path) -> None:
