@@ -271,4 +271,6 @@ class DynamicMixing(Dataset):
 
 def _decode(path: Path, sample_rate: int) -> tuple[np.ndarray, float]:
     samples = load_resampled(path, sample_rate)
-    return np.round(samples * 2.0**15).astype(np.int16), active_level(samples, sample_rate)
+    return np.round(samples * 2.0**15).astype(np.int16), active_level(
+        samples, sample_rate, band_pass=True
+    )

@@ -3,23 +3,27 @@
 A list has one mixture a line, ``path1 gain1_dB path2 gain2_dB [path3 gain3_dB]``. The recordings in
 use stand in ``sources.csv`` with their speaker, gender and split. Entry points:
 :func:`split_speakers`, :func:`make_lists`, :func:`write_lists`; for stages after that
-:func:`read_sources`, :func:`read_list`.
+:func:`read_sources`, :func:`read_split`, :func:`read_list`.
 """
 
 from __future__ import annotations
 
 import csv
 import math
+import os.path
 import random
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.files import atomic_path
 
 SPLITS = ("tr", "cv", "tt")
 MAX_GAIN_DB = 2.5
+ABSURD_GAIN_DB = 100.0  # of a list: beyond it 16 bits hold nothing of one of the sources
 
 
 @dataclass(frozen=True)
@@ -34,23 +38,29 @@ class Utterance:
 
 @dataclass(frozen=True)
 class ListLine:
-    """One mixture of a list: the paths of its sources and the gain of each in dB."""
+    """One mixture: the paths of its sources, the gain of each in dB, and its list and line."""
 
     paths: tuple[str, ...]
     gains: tuple[float, ...]
+    where: str = field(default="", compare=False)
 
-    @property
+    @cached_property
     def mixture_id(self) -> str:
         """``<utt1>_<gain1>_<utt2>_<gain2>``, gains in up to five significant digits."""
         return "_".join(
-            f"{Path(path).stem}_{gain:.5g}"
+            f"{os.path.splitext(os.path.basename(path))[0]}_{_digits(gain)}"
             for path, gain in zip(self.paths, self.gains, strict=True)
         )
 
     def __str__(self) -> str:
         return " ".join(
-            f"{path} {gain:.5g}" for path, gain in zip(self.paths, self.gains, strict=True)
+            f"{path} {_digits(gain)}" for path, gain in zip(self.paths, self.gains, strict=True)
         )
+
+
+def _digits(gain: float) -> str:
+    """As MATLAB's num2str writes it, which named the official files; -0 is 0 there."""
+    return f"{gain + 0.0:.5g}"
 
 
 def split_speakers(speakers: dict[str, str], shares: dict[str, float], seed: int) -> dict[str, str]:
@@ -169,28 +179,78 @@ def read_sources(data_dir: Path) -> list[Utterance]:
         return [Utterance(r["path"], r["speaker"], r["gender"], r["split"]) for r in reader]
 
 
-def read_list(path: Path, n_src: int) -> list[ListLine]:
+def read_split(
+    data_dir: Path, n_src: int, split: str, problems: Problems | None = None
+) -> list[ListLine]:
+    """Read the list of a split and hold it against ``sources.csv``.
+
+    Args:
+        data_dir: the corpus.
+        n_src: sources of a mixture.
+        split: its name.
+        problems: takes lines that are wrong; None raises the first.
+
+    Returns:
+        the lines that are good: their recordings have rows, of different speakers.
+    """
+    problems = problems or Problems()
+    lines = read_list(list_path(data_dir, n_src, split), n_src, problems)
+    speakers = {utterance.path: utterance.speaker for utterance in read_sources(data_dir)}
+    good = []
+    for line in lines:
+        voices = [speakers.get(path) for path in line.paths]
+        named = [voice for voice in voices if voice]  # a speaker may be unknown
+        if None in voices:
+            path = line.paths[voices.index(None)]
+            problems.add(f"{line.where}: {path} has no row in {data_dir / 'sources.csv'}")
+        elif len(set(named)) != len(named):
+            voice = next(voice for voice in named if named.count(voice) > 1)
+            problems.add(
+                f"{line.where}: speaker {voice} is mixed with itself in {' and '.join(line.paths)}"
+            )
+        else:
+            good.append(line)
+    return good
+
+
+def read_list(path: Path, n_src: int, problems: Problems | None = None) -> list[ListLine]:
     """Read and check a mixing list.
 
+    Args:
+        path: the list.
+        n_src: sources of a mixture.
+        problems: takes lines that are wrong; None raises the first.
+
+    Returns:
+        the lines that are good.
+
     Raises:
-        RecipeError: missing, empty, or a line that is wrong, named with its number.
+        RecipeError: missing, not text, or no mixture in it.
     """
-    if not path.is_file():
-        raise RecipeError(f"{path}: not there; stage 0 makes it")
+    problems = problems or Problems()
+    try:
+        texts = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: not there; stage 0 makes it") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not a text file in UTF-8") from error
     lines: list[ListLine] = []
     seen: dict[str, int] = {}
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        line = parse_line(text, f"{path}:{number}")
-        if len(line.paths) != n_src:
-            raise RecipeError(f"{path}:{number}: {len(line.paths)} sources, but n_src is {n_src}")
-        if line.mixture_id in seen:
-            raise RecipeError(
-                f"{path}:{number}: mixture {line.mixture_id} stands in line"
-                f" {seen[line.mixture_id]} already"
-            )
-        seen[line.mixture_id] = number
-        lines.append(line)
-    if not lines:
+    for number, text in enumerate(texts, 1):
+        try:
+            line = parse_line(text, f"{path}:{number}")
+            if len(line.paths) != n_src:
+                raise RecipeError(f"{line.where}: {len(line.paths)} sources, but n_src is {n_src}")
+            if seen.setdefault(line.mixture_id, number) != number:
+                raise RecipeError(
+                    f"{line.where}: mixture {line.mixture_id} stands in line"
+                    f" {seen[line.mixture_id]} already"
+                )
+        except RecipeError as error:
+            problems.add(str(error))
+        else:
+            lines.append(line)
+    if not texts:
         raise RecipeError(f"{path}: no mixture in it")
     return lines
 
@@ -201,12 +261,15 @@ def parse_line(text: str, where: str) -> ListLine:
     if len(words) < 4 or len(words) % 2:
         raise RecipeError(f"{where}: {len(words)} columns; needed are 'path gain path gain ...'")
     try:
-        gains = tuple(float(word) for word in words[1::2])
+        gains = tuple(map(float, words[1::2]))
     except ValueError as error:
         raise RecipeError(f"{where}: a gain is not a number: {' '.join(words[1::2])}") from error
-    if not all(math.isfinite(gain) for gain in gains):
+    if not all(map(math.isfinite, gains)):
         raise RecipeError(f"{where}: a gain is not finite: {' '.join(words[1::2])}")
+    if max(map(abs, gains)) > ABSURD_GAIN_DB:
+        raise RecipeError(f"{where}: a gain is beyond 100 dB: {' '.join(words[1::2])}")
     paths = tuple(words[0::2])
     if len(set(paths)) != len(paths):
-        raise RecipeError(f"{where}: {paths[0]} is mixed with itself")
-    return ListLine(paths, gains)
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise RecipeError(f"{where}: {twice} is mixed with itself")
+    return ListLine(paths, gains, where)

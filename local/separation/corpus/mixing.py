@@ -1,24 +1,44 @@
 """Mixing as WSJ0-2mix does it (Hershey et al. 2016, create_wav_2speakers.m).
 
 Entry points: :func:`mix_split` for a whole list, :func:`mix_sources` for the arithmetic.
+
+A recording stands in several mixtures of a list. It is decoded, resampled and measured once, into a
+file of a folder that lasts as long as the mixing of its split, so memory stays the same however
+long the list is. Nothing of an earlier run is used: what a killed run left is made anew.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
-from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
+from scipy.signal import resample_poly
 from tqdm import tqdm
 
-from separation.corpus.audio import load_resampled, write_int16
-from separation.corpus.levels import active_level
-from separation.corpus.lists import ListLine, list_path, read_list
+from separation.corpus.audio import audio_info, read_audio
+from separation.corpus.levels import active_level, known_levels
+from separation.corpus.lists import ListLine, read_split
+from separation.corpus.problems import Problems
+from separation.corpus.wav16 import read_wav16, write_wav16
 from separation.errors import RecipeError
 
 PEAK = 0.9
+LEVEL_RATE = 8000  # Hz; the official levels, also those of 16 kHz mixtures
+SHORTEST = 0.1  # seconds of a recording
+CACHE = ".mixing"  # folder below the corpus, while it is mixed
+BATCH = 16  # recordings or mixtures handed to a process at a time
+
+
+class Task(NamedTuple):
+    """A mixture to be made: its id, cached file and level of each source, gains in dB."""
+
+    mixture_id: str
+    sources: list[tuple[str, float]]
+    gains: tuple[float, ...]
 
 
 def mix_sources(
@@ -44,44 +64,122 @@ def mix_sources(
     sources = np.zeros((len(signals), length))
     for row, signal, level, gain in zip(sources, signals, levels, gains, strict=True):
         used = min(length, len(signal))
-        row[:used] = signal[:used] / np.sqrt(level) * 10 ** (gain / 20)
+        factor = 10 ** (gain / 20) / math.sqrt(level)
+        np.multiply(signal[:used], factor, out=row[:used], dtype=np.float64)
     mixture = sources.sum(axis=0)
-    scale = PEAK / max(np.abs(mixture).max(), np.abs(sources).max())
-    return mixture * scale, sources * scale
+    peak = max(mixture.max(), -mixture.min(), sources.max(), -sources.min())
+    if peak > 0:
+        mixture *= PEAK / peak
+        sources *= PEAK / peak
+    return mixture, sources
+
+
+def load_source(
+    path: Path, sample_rate: int, level: float | None = None
+) -> tuple[np.ndarray, float]:
+    """Read a recording and measure its level, as the official recipe does.
+
+    Resampling is that of MATLAB's ``resample``: a windowed sinc of 10 zero crossings a side, Kaiser
+    window of beta 5. It is measured between 200 Hz and 5.5 kHz on the recording resampled to 8 kHz,
+    whatever ``sample_rate`` is.
+
+    Args:
+        path: the recording.
+        sample_rate: Hz of the result.
+        level: the level, where it is known already.
+
+    Returns:
+        float32 samples ``(time,)``, and the level.
+
+    Raises:
+        RecipeError: it cannot be read, is shorter than 100 ms, or is silent.
+    """
+    plain = read_wav16(path)
+    if plain:
+        recorded, rate = plain[0] / 2.0**15, plain[1]
+    else:
+        recorded, rate = read_audio(path).astype(np.float64), audio_info(path).sample_rate
+    if len(recorded) < SHORTEST * rate:
+        raise RecipeError(
+            f"{path}: {1000 * len(recorded) / rate:.0f} ms long; 100 ms are needed: take it out of"
+            " the list"
+        )
+    resampled = _resample(recorded, rate, sample_rate)
+    if level is None:
+        measured = _resample(recorded, rate, LEVEL_RATE) if sample_rate != LEVEL_RATE else resampled
+        # Seven digits: the last ones hang on the processor, and with them the fingerprint would.
+        level = float(f"{active_level(measured, LEVEL_RATE, band_pass=True):.6e}")
+    if level == 0 or not recorded.any():
+        raise RecipeError(f"{path}: silent; take it out of the list")
+    return resampled.astype(np.float32), level
 
 
 def mix_split(
-    data_dir: Path, wav_dir: Path, split: str, sample_rate: int, mode: str, n_src: int, nj: int
+    data_dir: Path,
+    wav_dir: Path,
+    split: str,
+    sample_rate: int,
+    mode: str,
+    n_src: int,
+    nj: int,
+    levels: dict[str, float] | None = None,
+    problems: Problems | None = None,
 ) -> int:
     """Mix every line of a split's list into ``wav_dir/<split>/{mix,s1,s2,...}/<id>.wav``.
 
     Files of an earlier run that the list does not name are removed.
 
+    Args:
+        data_dir: the corpus, with ``sources``, ``sources.csv`` and ``lists``.
+        wav_dir: where the splits are written.
+        split: its name.
+        sample_rate: Hz of the mixtures.
+        mode: ``min`` or ``max``.
+        n_src: speakers of a mixture.
+        nj: processes; -1 is one a core.
+        levels: level of each recording, measured before, as
+            :func:`separation.corpus.levels.read_levels` gives them; None measures them here.
+        problems: takes what is wrong; lines with a problem are not mixed.
+
     Returns:
         the number of mixtures.
     """
-    list_file = list_path(data_dir, n_src, split)
-    lines = read_list(list_file, n_src)
-    sources_dir = data_dir / "sources"
-    missing = sorted({p for line in lines for p in line.paths if not (sources_dir / p).is_file()})
-    if missing:
-        raise RecipeError(
-            f"{list_file}: {len(missing)} recordings are not below {sources_dir},"
-            f" the first is {missing[0]}; stage 0 makes them"
-        )
-    folder = wav_dir / split
-    wanted = {f"{line.mixture_id}.wav" for line in lines}
-    if folder.is_dir():
-        for old in folder.glob("*/*"):
-            if old.name not in wanted or old.parent.name not in channel_names(n_src):
-                old.unlink()
-    jobs = (delayed(_mix_line)(line, sources_dir, folder, sample_rate, mode) for line in lines)
-    results = Parallel(n_jobs=nj, return_as="generator_unordered", batch_size=8)(jobs)
-    for _ in tqdm(results, total=len(lines), desc=f"mix {split}", unit="mixture"):
-        pass
-    for leftover in folder.glob("*/.partial-*"):
-        leftover.unlink()
+    problems = problems or Problems()
+    lines = check_list(data_dir, n_src, split, problems)
+    folder, cache = wav_dir / split, data_dir / CACHE
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    try:
+        ready = _prepare(lines, data_dir, cache, split, sample_rate, nj, levels, problems)
+        lines = [line for line in lines if all(path in ready for path in line.paths)]
+        _clear(folder, lines, n_src)
+        tasks = [
+            Task(line.mixture_id, [ready[path] for path in line.paths], line.gains)
+            for line in lines
+        ]
+        _mix_tasks(tasks, folder, sample_rate, mode, nj)
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
     return len(lines)
+
+
+def check_list(data_dir: Path, n_src: int, split: str, problems: Problems) -> list[ListLine]:
+    """Read a split's list; its recordings have to be there.
+
+    Returns:
+        the lines that are good.
+    """
+    lines = read_split(data_dir, n_src, split, problems)
+    sources_dir = data_dir / "sources"
+    listed = {path for line in lines for path in line.paths}
+    missing = {path for path in listed if not (sources_dir / path).is_file()}
+    for line in lines if missing else []:
+        for path in missing.intersection(line.paths):
+            problems.add(
+                f"{line.where}: {path} is not below {sources_dir}, {len(missing)} of"
+                f" {len(listed)} recordings are not; stage 0 makes them"
+            )
+    return [line for line in lines if missing.isdisjoint(line.paths)]
 
 
 def channel_names(n_src: int) -> list[str]:
@@ -96,20 +194,84 @@ def remove_unused(wav_dir: Path, n_src: int) -> None:
             shutil.rmtree(folder)
 
 
-def _mix_line(line: ListLine, sources_dir: Path, folder: Path, sample_rate: int, mode: str) -> None:
-    loaded = [_load(sources_dir / path, sample_rate) for path in line.paths]
-    signals = [signal for signal, _ in loaded]
-    for path, (_, level) in zip(line.paths, loaded, strict=True):
-        if level == 0:
-            raise RecipeError(f"{sources_dir / path}: silent; take it out of the list")
-    mixture, sources = mix_sources(signals, [level for _, level in loaded], line.gains, mode)
-    names = channel_names(len(signals))
-    for name, samples in zip(names, [mixture, *sources], strict=True):
-        write_int16(folder / name / f"{line.mixture_id}.wav", samples, sample_rate)
+def _clear(folder: Path, lines: list[ListLine], n_src: int) -> None:
+    """Make the folders of a split, and remove what the lines do not name."""
+    names = channel_names(n_src)
+    wanted = {f"{line.mixture_id}.wav" for line in lines}
+    for old in folder.glob("*/*"):
+        if old.name not in wanted or old.parent.name not in names:
+            old.unlink()
+    for name in names:
+        (folder / name).mkdir(parents=True, exist_ok=True)
 
 
-@lru_cache(maxsize=512)
-def _load(path: Path, sample_rate: int) -> tuple[np.ndarray, float]:
-    """Read, resample and level a recording once, not once a mixture."""
-    signal = load_resampled(path, sample_rate)
-    return signal, active_level(signal, sample_rate)
+def _prepare(
+    lines: list[ListLine],
+    data_dir: Path,
+    cache: Path,
+    split: str,
+    sample_rate: int,
+    nj: int,
+    levels: dict[str, float] | None,
+    problems: Problems,
+) -> dict[str, tuple[str, float]]:
+    """Put every recording of the lines into the cache.
+
+    Returns:
+        file and level of each that is good.
+    """
+    where: dict[str, str] = {}
+    for line in lines:
+        for path in line.paths:
+            where.setdefault(path, line.where)
+    known = known_levels(where, levels, problems) if levels is not None else {}
+    used = [path for path in where if levels is None or path in known]
+    files = [f"{cache}/{number}.f32" for number in range(len(used))]
+    jobs = (
+        delayed(_prepare_one)(data_dir / "sources" / path, file, sample_rate, known.get(path))
+        for path, file in zip(used, files, strict=True)
+    )
+    results = Parallel(n_jobs=nj, return_as="generator", batch_size=BATCH)(jobs)
+    bar = tqdm(results, total=len(used), desc=f"read {split}", unit="recording")
+    ready = {}
+    for path, file, level in zip(used, files, bar, strict=True):
+        if isinstance(level, str):
+            problems.add(f"{where[path]}: {level}")
+        else:
+            ready[path] = file, level
+    return ready
+
+
+def _prepare_one(path: Path, file: str, sample_rate: int, level: float | None) -> float | str:
+    """Write the samples of a recording; returns its level, or what is wrong."""
+    try:
+        samples, level = load_source(path, sample_rate, level)
+    except RecipeError as error:
+        return str(error)
+    samples.tofile(file)
+    return level
+
+
+def _mix_tasks(tasks: list[Task], folder: Path, sample_rate: int, mode: str, nj: int) -> None:
+    """Mix all, a batch a call: handing over one alone costs as much as mixing it."""
+    batches = [tasks[start : start + BATCH] for start in range(0, len(tasks), BATCH)]
+    jobs = (delayed(_mix_batch)(batch, str(folder), sample_rate, mode) for batch in batches)
+    results = Parallel(n_jobs=nj, return_as="generator_unordered", batch_size=1)(jobs)
+    with tqdm(total=len(tasks), desc=f"mix {folder.name}", unit="mixture") as bar:
+        for count in results:
+            bar.update(count)
+
+
+def _mix_batch(batch: list[Task], folder: str, sample_rate: int, mode: str) -> int:
+    """Mix a batch; returns how many that are."""
+    for task in batch:
+        signals = [np.fromfile(file, np.float32) for file, _ in task.sources]
+        levels = [level for _, level in task.sources]
+        mixture, sources = mix_sources(signals, levels, task.gains, mode)
+        for name, samples in zip(channel_names(len(signals)), [mixture, *sources], strict=True):
+            write_wav16(f"{folder}/{name}", f"{task.mixture_id}.wav", samples, sample_rate)
+    return len(batch)
+
+
+def _resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    return samples if rate == wanted else resample_poly(samples, wanted, rate)

@@ -1,0 +1,164 @@
+"""The recordings of a folder of speakers: found, checked, and put below ``sources/``.
+
+Mixtures are named after their recordings, and lists are split at spaces. So every recording gets a
+name of its own, ``<speaker>/<speaker>_<its place and name>``, without spaces; ``a/001.wav`` and
+``b/001.wav`` would be one otherwise.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from separation.corpus.audio import audio_info, read_channels, write_int16
+from separation.errors import RecipeError
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+SHORTEST = 0.1  # seconds
+LONGEST_NAME = 70  # bytes; a mixture's file name has up to three of them
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file of one speaker, and its path below ``sources/`` but for the suffix."""
+
+    source: Path
+    speaker: str
+    stem: str
+
+
+def find_recordings(folder: Path) -> list[Recording]:
+    """Find ``<speaker>/**/*.{wav,flac,ogg,mp3}`` below a folder, in the order of their names.
+
+    Raises:
+        RecipeError: there are none.
+    """
+    recordings = []
+    taken: set[str] = set()
+    for place in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        for source in sorted(place.rglob("*")):
+            inner = source.relative_to(place)
+            hidden = any(part.startswith(".") for part in inner.parts)
+            if source.suffix.lower() in SUFFIXES and source.is_file() and not hidden:
+                stem = _own_stem(place.name, inner, taken)
+                recordings.append(Recording(source, place.name, stem))
+    if not recordings:
+        raise RecipeError(
+            f"--corpus_dir {folder}: no recordings below it; they lie in a folder a speaker, as"
+            " <speaker>/**/*.{wav,flac,ogg,mp3}"
+        )
+    return recordings
+
+
+def read_genders(folder: Path, speakers: set[str]) -> dict[str, str]:
+    """F or M of each speaker from ``speakers.csv`` (speaker, gender); empty without that file.
+
+    Raises:
+        RecipeError: a speaker does not stand in it, or a gender is neither F nor M.
+    """
+    path = folder / "speakers.csv"
+    if not path.is_file():
+        return dict.fromkeys(speakers, "")
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if not {"speaker", "gender"} <= set(reader.fieldnames or []):
+            raise RecipeError(f"{path}: its first line must be speaker,gender")
+        genders = {}
+        for row in reader:
+            gender = (row["gender"] or "").strip().upper()
+            if gender not in ("F", "M"):
+                raise RecipeError(
+                    f"{path}:{reader.line_num}: gender '{row['gender']}' is not F or M"
+                )
+            genders[row["speaker"].strip()] = gender
+    unknown = sorted(speakers - genders.keys())
+    if unknown:
+        raise RecipeError(f"{path}: no speaker {unknown[0]} in it")
+    return {speaker: genders[speaker] for speaker in speakers}
+
+
+def place_recordings(
+    recordings: list[Recording], sources_dir: Path, mixdown: bool, nj: int, keep_going: bool
+) -> tuple[list[str], list[str]]:
+    """Put all recordings below ``sources_dir``.
+
+    Returns:
+        the path of each below it, and what is wrong with each bad one; without ``keep_going`` the
+        first bad one ends it.
+    """
+    results = Parallel(n_jobs=nj, return_as="generator", batch_size=16)(
+        delayed(_try)(recording, sources_dir, mixdown) for recording in recordings
+    )
+    paths, problems = [], []
+    for path, problem in tqdm(results, total=len(recordings), desc="recordings", unit="file"):
+        paths.append(path)
+        if problem:
+            problems.append(problem)
+            if not keep_going:
+                break
+    return paths, problems
+
+
+def place_recording(recording: Recording, sources_dir: Path, mixdown: bool) -> str:
+    """Link to a recording; one in mp3 or of several channels becomes a mono wav file.
+
+    An mp3 file does not say for sure how long it is, and is slow to read again and again.
+
+    Returns:
+        its path below ``sources_dir``.
+
+    Raises:
+        RecipeError: not audio, too short, or of several channels without ``mixdown``.
+    """
+    source, suffix = recording.source, recording.source.suffix.lower()
+    info = audio_info(source)
+    if info.channels > 1 and not mixdown:
+        raise RecipeError(
+            f"{source}: {info.channels} channels; corpus.mixdown=true averages them to one"
+        )
+    if info.frames < SHORTEST * info.sample_rate:
+        raise RecipeError(f"{source}: {info.frames} samples, shorter than {SHORTEST} s")
+    if suffix != ".mp3" and info.channels == 1:
+        link = sources_dir / f"{recording.stem}{suffix}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(source.resolve())
+        return f"{recording.stem}{suffix}"
+    if suffix == ".mp3":
+        try:
+            samples = soundfile.read(source, dtype="float32", always_2d=True)[0].T
+        except soundfile.LibsndfileError as error:
+            raise RecipeError(f"{source}: cannot be decoded; the file is damaged") from error
+    else:
+        samples, _ = read_channels(source)
+    path = f"{recording.stem}.wav"
+    write_int16(sources_dir / path, samples.mean(axis=0), info.sample_rate)
+    return path
+
+
+def _own_stem(speaker: str, inner: Path, taken: set[str]) -> str:
+    """``<speaker>/<speaker>_<folders>_<name>``, made short enough, and unlike those ``taken``."""
+    name = re.sub(r"\s+", "_", "_".join([speaker, *inner.with_suffix("").parts]))
+    if len(name.encode()) > LONGEST_NAME:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f"{name.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
+    folder = re.sub(r"\s+", "_", speaker)
+    stem, number = f"{folder}/{name}", 1
+    while stem in taken:
+        number += 1
+        stem = f"{folder}/{name}-{number}"
+    taken.add(stem)
+    return stem
+
+
+def _try(recording: Recording, sources_dir: Path, mixdown: bool) -> tuple[str, str]:
+    try:
+        return place_recording(recording, sources_dir, mixdown), ""
+    except RecipeError as error:
+        return "", str(error)

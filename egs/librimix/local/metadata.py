@@ -1,0 +1,150 @@
+"""Stage 2 of librimix: check LibriMix's mixtures and write the CSV files of the corpus."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from separation.config import Conf, load_corpus_config, wav_folder
+from separation.corpus.audio import read_audio
+from separation.corpus.lists import SPLITS
+from separation.corpus.manifest import read_manifest
+from separation.errors import RecipeError, run_command
+from separation.files import atomic_path
+
+INT16 = 2.0**15
+
+
+def main() -> None:
+    """Parse the command line and write ``{tr,cv,tt}.csv`` and ``fingerprint.txt``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--data_dir", type=Path, required=True)
+    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
+    arguments = parser.parse_args()
+    conf = load_corpus_config(arguments.corpus, arguments.overrides)
+    facts, wav_dir = conf["corpus"], wav_folder(arguments.data_dir, conf)
+    n_src = facts["n_src"]
+    tables, digest = {}, hashlib.sha256()
+    for split in SPLITS:
+        path = arguments.data_dir / "mixtures" / f"{split}.csv"
+        if not path.is_file():
+            raise RecipeError(f"{path}: not there; stage 0 makes it")
+        tables[split] = read_manifest(path, n_src)
+        checksums = check_all(tables[split], path, conf)
+        for mixture_id, length, checksum in sorted(
+            zip(tables[split]["mixture_ID"], tables[split]["length"], checksums, strict=True)
+        ):
+            digest.update(f"{split} {mixture_id} {length} {checksum}\n".encode())
+    check_speakers(tables, n_src, arguments.data_dir)
+    for split, table in tables.items():
+        with atomic_path(wav_dir / f"{split}.csv") as temporary:
+            table.drop(columns="noise_path", errors="ignore").to_csv(temporary, index=False)
+    fingerprint = digest.hexdigest()[:16]
+    with atomic_path(wav_dir / "fingerprint.txt") as temporary:
+        temporary.write_text(f"{fingerprint}\n", encoding="utf-8")
+    print(f"metadata is in {wav_dir}/{{tr,cv,tt}}.csv, fingerprint {fingerprint}")
+
+
+def check_all(table: pd.DataFrame, path: Path, conf: Conf) -> list[int]:
+    """Check every mixture of the table that was read from ``path``.
+
+    Returns:
+        a checksum of the samples of each.
+
+    Raises:
+        RecipeError: the first bad mixture, or with ``corpus.keep_going`` how many are bad.
+    """
+    facts = conf["corpus"]
+    names = ["mixture_path", *(f"source_{i + 1}_path" for i in range(facts["n_src"]))]
+    # A noisy mixture does not add up where LibriMix kept no noise.
+    names += ["noise_path"] if "noise_path" in table else []
+    adds_up = facts["task"] == "sep_clean" or "noise_path" in table
+    jobs = (
+        delayed(_try)(record, names, facts["sample_rate"], adds_up, f"{path}:{row}")
+        for row, record in enumerate(table.to_dict("records"), 2)
+    )
+    results = Parallel(n_jobs=conf["nj"] or -1, return_as="generator", batch_size=16)(jobs)
+    checksums, bad = [], 0
+    for checksum, problem in tqdm(
+        results, total=len(table), desc=f"check {path.stem}", unit="mixture"
+    ):
+        if problem and not facts["keep_going"]:
+            raise RecipeError(problem)
+        if problem:
+            bad += 1
+            print(problem, file=sys.stderr)
+        checksums.append(checksum)
+    if bad:
+        raise RecipeError(f"{path}: {bad} of {len(table)} mixtures are bad")
+    return checksums
+
+
+def check_mixture(record: dict, names: list[str], sample_rate: int, adds_up: bool) -> int:
+    """Check the files of one mixture: rates, lengths, sum.
+
+    Args:
+        record: a row of the table.
+        names: its columns of files: the mixture first, then what it is the sum of.
+        sample_rate: Hz that the files must have.
+        adds_up: whether the mixture is that sum, to 16-bit accuracy.
+
+    Returns:
+        a checksum of the samples of all files.
+
+    Raises:
+        RecipeError: what is wrong with which file.
+    """
+    signals = [read_audio(record[name], sample_rate) for name in names]
+    for name, signal in zip(names, signals, strict=True):
+        if len(signal) != record["length"]:
+            raise RecipeError(
+                f"{record[name]} has {len(signal)} samples, but the table says {record['length']}"
+            )
+        if not signal.any() and name != "noise_path":
+            raise RecipeError(f"{record[name]} is silent")
+    mixture, parts = signals[0], signals[1:]
+    off = np.abs(np.sum(parts, axis=0, dtype=np.float64) - mixture)
+    # Each file is rounded by itself; samples at full scale were clipped.
+    off_lsb = off[np.abs(mixture) < 1 - 2 / INT16].max(initial=0) * INT16
+    if adds_up and off_lsb > (len(parts) + 1) / 2 + 1e-3:
+        raise RecipeError(
+            f"{record['mixture_path']}: its sources do not add up to it"
+            f" (off by {off_lsb:.0f} of 32768)"
+        )
+    checksum = 0
+    for signal in signals:
+        checksum = zlib.crc32((signal * INT16).astype("<i2").tobytes(), checksum)
+    return checksum
+
+
+def check_speakers(tables: dict[str, pd.DataFrame], n_src: int, data_dir: Path) -> None:
+    """Refuse a test split with speakers of the training split."""
+    columns = [f"speaker_{i + 1}_ID" for i in range(n_src)]
+    voices = {split: set(table[columns].to_numpy().ravel()) for split, table in tables.items()}
+    both = sorted((voices["tr"] & voices["tt"]) - {""})
+    if both:
+        raise RecipeError(
+            f"{data_dir / 'mixtures' / 'tt.csv'}: speaker {both[0]} of tt is in tr as well"
+        )
+
+
+def _try(
+    record: dict, names: list[str], sample_rate: int, adds_up: bool, row: str
+) -> tuple[int, str]:
+    try:
+        return check_mixture(record, names, sample_rate, adds_up), ""
+    except RecipeError as error:
+        return 0, f"{row}: {error}"
+
+
+if __name__ == "__main__":
+    run_command(main)

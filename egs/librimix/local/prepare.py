@@ -1,0 +1,95 @@
+"""Stage 0 of librimix: find the mixtures that LibriMix's scripts made, and take their tables."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from librimix import MIXTURES, SIZES, find_folder, read_genders, read_mixtures
+from separation.config import Conf, load_corpus_config
+from separation.corpus.lists import SPLITS, Utterance, write_lists
+from separation.errors import RecipeError, run_command
+from separation.files import atomic_path
+
+
+def main() -> None:
+    """Parse the command line and make ``mixtures/{tr,cv,tt}.csv`` and ``sources.csv``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--data_dir", type=Path, required=True)
+    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
+    arguments = parser.parse_args()
+    conf = load_corpus_config(arguments.corpus, arguments.overrides)
+    facts, data_dir = conf["corpus"], arguments.data_dir
+    corpus_dir = check(facts)
+    folder = find_folder(corpus_dir, facts["n_src"], facts["sample_rate"], facts["mode"])
+    genders = read_genders(facts["speakers"], corpus_dir)
+    tables = {}
+    for split in SPLITS:
+        part = facts["parts"][split]
+        table = read_mixtures(folder, part, facts["task"], facts["n_src"])
+        for i in range(facts["n_src"]):
+            table[f"gender_{i + 1}"] = [genders.get(s, "") for s in table[f"speaker_{i + 1}_ID"]]
+        tables[split] = table
+        full = SIZES.get(facts["n_src"], {}).get(part, len(table))
+        print(f"{split}: {len(table)} mixtures of {part}", end="")
+        print("" if len(table) == full else f", which has {full} when it is whole")
+    for split, table in tables.items():
+        with atomic_path(data_dir / "mixtures" / f"{split}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    if not genders:
+        print("no SPEAKERS.TXT: results will have no rows for women and men (corpus.speakers=FILE)")
+    write_sources(data_dir, folder, tables, facts)
+
+
+def check(facts: Conf) -> Path:
+    """Refuse what LibriMix does not have; returns the folder of the recordings."""
+    if facts["task"] not in MIXTURES:
+        raise RecipeError(f"corpus.task={facts['task']}: must be sep_clean or sep_noisy")
+    if not facts["corpus_dir"]:
+        raise RecipeError(
+            "--corpus_dir is missing: the folder with Libri2Mix/ in it, which the scripts of"
+            " https://github.com/JorisCos/LibriMix make"
+        )
+    corpus_dir = Path(facts["corpus_dir"]).resolve()
+    if not corpus_dir.is_dir():
+        raise RecipeError(f"--corpus_dir {corpus_dir}: no such folder")
+    return corpus_dir
+
+
+def write_sources(
+    data_dir: Path, folder: Path, tables: dict[str, pd.DataFrame], facts: Conf
+) -> None:
+    """Offer the mixtures' sources to dynamic mixing, which knows no noise: for sep_clean only."""
+    (data_dir / "sources.csv").unlink(missing_ok=True)
+    if facts["task"] != "sep_clean":
+        return
+    link = data_dir / "sources"
+    if link.is_symlink():
+        link.unlink()
+    elif link.exists():
+        raise RecipeError(f"{link}: in the way; remove it, a link to {folder} goes there")
+    link.symlink_to(folder, target_is_directory=True)
+    utterances = [
+        Utterance(_below(path, folder), speaker, gender, split)
+        for split, table in tables.items()
+        for i in range(1, facts["n_src"] + 1)
+        for path, speaker, gender in zip(
+            table[f"source_{i}_path"],
+            table[f"speaker_{i}_ID"],
+            table[f"gender_{i}"],
+            strict=True,
+        )
+    ]
+    write_lists(data_dir, utterances, {})
+
+
+def _below(path: str, folder: Path) -> str:
+    """The path below ``folder``; one that is elsewhere stays absolute."""
+    return Path(path).relative_to(folder).as_posix() if Path(path).is_relative_to(folder) else path
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,186 @@
+"""Stage 0 of wsj0-2mix: take the lists and find, check and convert the recordings they name."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+from convert import Job, convert_all
+from discs import Discs, find, search
+from genuine import check_levels
+from official_lists import gather
+from separation.config import Conf, load_corpus_config
+from separation.corpus.lists import SPLITS, ListLine, Utterance, list_path, read_list, write_lists
+from separation.errors import RecipeError, run_command
+from separation.files import atomic_path
+from speakers import read_genders, speaker_of
+
+Lists = dict[str, list[ListLine]]
+
+
+def main() -> None:
+    """Parse the command line and make ``sources``, ``sources.csv`` and ``lists/``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--data_dir", type=Path, required=True)
+    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
+    arguments = parser.parse_args()
+    conf = load_corpus_config(arguments.corpus, arguments.overrides)
+    facts, data_dir = conf["corpus"], arguments.data_dir
+    corpus_dir = find_corpus_dir(facts["corpus_dir"])
+    (data_dir / "sources.csv").unlink(missing_ok=True)  # nothing is whole until it is there again
+    lists = take_lists(data_dir, facts)
+    discs = search(corpus_dir)
+    sources_dir = data_dir / "sources"
+    problems = place_recordings(lists, discs, sources_dir, conf)
+    if problems:
+        lists = leave_out(lists, problems, data_dir, facts["n_src"])
+    utterances = describe(lists, read_genders(discs.speaker_tables))
+    try:
+        check_levels(sorted({u.path for u in utterances}), sources_dir)
+    except RecipeError as error:
+        if not facts["allow_partial"]:
+            raise
+        print(f"warning: {error}", file=sys.stderr)
+    write_lists(data_dir, utterances, {})
+    summarise(lists, utterances)
+
+
+def find_corpus_dir(name: str) -> Path:
+    """The folder of the recordings, which nobody can download for the user."""
+    if not name:
+        raise RecipeError(
+            "--corpus_dir is missing: the folder with the discs of WSJ0 (LDC93S6A or LDC93S6B, from"
+            " https://catalog.ldc.upenn.edu), or with their recordings as 16 kHz wav or flac files"
+        )
+    folder = Path(name).resolve()
+    if not folder.is_dir():
+        raise RecipeError(f"--corpus_dir {folder}: no such folder")
+    return folder
+
+
+def take_lists(data_dir: Path, facts: Conf) -> Lists:
+    """Copy the mixing lists to ``data_dir/lists``, as they are, and read them."""
+    n_src = facts["n_src"]
+    archive = data_dir / "archives" / "create-speaker-mixtures.zip"
+    texts = gather(facts["lists"], facts["lists_urls"], n_src, archive)
+    for split, text in texts.items():
+        with atomic_path(list_path(data_dir, n_src, split)) as temporary:
+            temporary.write_bytes(text)
+    return {split: read_list(list_path(data_dir, n_src, split), n_src) for split in SPLITS}
+
+
+def place_recordings(lists: Lists, discs: Discs, sources_dir: Path, conf: Conf) -> dict[str, str]:
+    """Put every recording that the lists name below ``sources_dir``.
+
+    Returns:
+        what is wrong with each bad one; not empty only with ``corpus.allow_partial``.
+
+    Raises:
+        RecipeError: a recording is missing or bad; with ``corpus.keep_going`` all are told first.
+    """
+    facts = conf["corpus"]
+    for leftover in sources_dir.rglob(".partial-*"):  # of a run that was killed
+        leftover.unlink()
+    where = first_places(lists, facts["n_src"])
+    jobs, problems = [], {}
+    for listed in where:
+        source = find(discs, listed)
+        if source:
+            jobs.append(Job(listed, source, sources_dir / listed))
+        else:
+            problems[listed] = missing(listed, discs)
+    forgiving = facts["allow_partial"] or facts["keep_going"]
+    if problems and not forgiving:
+        first = next(iter(problems))
+        raise RecipeError(
+            f"{where[first]}: {first} {problems[first]}; {count_missing(where, problems)}"
+        )
+    problems |= convert_all(jobs, conf["nj"] or -1, keep_going=forgiving)
+    told = [f"{where[path]}: {path} {problems[path]}" for path in where if path in problems]
+    if told and not forgiving:
+        raise RecipeError(told[0])
+    for text in told:
+        print(text, file=sys.stderr)
+    if told and not facts["allow_partial"]:
+        raise RecipeError(
+            f"{len(told)} of {len(where)} recordings are missing or bad;"
+            " corpus.allow_partial=true goes on without their mixtures"
+        )
+    return problems
+
+
+def first_places(lists: Lists, n_src: int) -> dict[str, str]:
+    """List and line that name each recording first."""
+    where: dict[str, str] = {}
+    for split, lines in lists.items():
+        for number, line in enumerate(lines, 1):
+            for path in line.paths:
+                where.setdefault(path, f"mix_{n_src}_spk_{split}.txt:{number}")
+    return where
+
+
+def missing(listed: str, discs: Discs) -> str:
+    """Say what is there in place of a recording."""
+    if PurePosixPath(listed.lower()).stem in discs.second:
+        return f"is below {discs.folder} from the second microphone (.wv2) only; .wv1 is needed"
+    return f"is not below {discs.folder}"
+
+
+def count_missing(where: dict[str, str], problems: dict[str, str]) -> str:
+    """Say how much of each part (``si_tr_s``, ...) is missing, which tells the disc that is."""
+    needed = Counter(PurePosixPath(path).parent.parent.name for path in where)
+    gone = Counter(PurePosixPath(path).parent.parent.name for path in problems)
+    parts = ", ".join(f"{gone[part]} of {needed[part]} of {part}" for part in sorted(gone))
+    return (
+        f"missing are {parts}: is a disc not there? corpus.allow_partial=true goes on without them"
+    )
+
+
+def leave_out(lists: Lists, bad: dict[str, str], data_dir: Path, n_src: int) -> Lists:
+    """Rewrite the lists without the mixtures of bad recordings."""
+    kept = {}
+    for split, lines in lists.items():
+        kept[split] = [line for line in lines if not bad.keys() & set(line.paths)]
+        if not kept[split]:
+            raise RecipeError(f"{split}: no mixture is left, because recordings are missing or bad")
+        path = list_path(data_dir, n_src, split)
+        texts = path.read_text(encoding="utf-8").splitlines()
+        whole = set(kept[split])
+        with atomic_path(path) as temporary:
+            temporary.write_text(
+                "".join(f"{t}\n" for t, line in zip(texts, lines, strict=True) if line in whole),
+                encoding="utf-8",
+            )
+        print(f"{split}: {len(lines) - len(kept[split])} of {len(lines)} mixtures are left out")
+    return kept
+
+
+def describe(lists: Lists, genders: dict[str, str]) -> list[Utterance]:
+    """A row for every recording of a split; one that two splits use has two."""
+    rows = {}
+    for split, lines in lists.items():
+        for path in (path for line in lines for path in line.paths):
+            speaker = speaker_of(path)
+            rows[split, path] = Utterance(path, speaker, genders.get(speaker, ""), split)
+    return list(rows.values())
+
+
+def summarise(lists: Lists, utterances: list[Utterance]) -> None:
+    """Print what there is of each split, and whose gender is not known."""
+    for split, lines in lists.items():
+        mine = [u for u in utterances if u.split == split]
+        speakers = {u.speaker for u in mine}
+        print(f"{split}: {len(lines)} mixtures of {len(mine)} recordings, {len(speakers)} speakers")
+    unknown = {u.speaker for u in utterances if not u.gender}
+    if unknown:
+        print(
+            f"the gender of {len(unknown)} speakers is not known, so results have fewer mixtures of"
+            " FF, FM and MM; README.md tells where LDC has the table"
+        )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,41 @@
+"""Bad input of a corpus: the first is an error, or all of them are told before the end."""
+
+from __future__ import annotations
+
+import sys
+
+from separation.errors import RecipeError
+
+
+class Problems:
+    """Takes what is wrong with a corpus, one line each.
+
+    Args:
+        keep_going: print each and go on with what is good; :meth:`finish` then raises. Otherwise
+            the first one raises.
+    """
+
+    def __init__(self, keep_going: bool = False) -> None:
+        self.keep_going = keep_going
+        self.told: set[str] = set()
+
+    def add(self, text: str) -> None:
+        """Tell one: list, line and file, and what is wrong. One told before is not told again.
+
+        Raises:
+            RecipeError: unless ``keep_going``.
+        """
+        if not self.keep_going:
+            raise RecipeError(text)
+        if text not in self.told:
+            self.told.add(text)
+            print(text, file=sys.stderr)
+
+    def finish(self, where: str) -> None:
+        """End the search.
+
+        Raises:
+            RecipeError: with their number, when there were any.
+        """
+        if self.told:
+            raise RecipeError(f"{where}: {len(self.told)} problems, told above")
