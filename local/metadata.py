@@ -7,6 +7,7 @@ from pathlib import Path
 
 from separation.config import load_corpus_config, wav_folder
 from separation.corpus.manifest import make_manifests
+from separation.corpus.problems import Problems
 from separation.errors import run_command
 
 
@@ -21,7 +22,15 @@ def main() -> None:
     wav_dir = wav_folder(arguments.data_dir, conf)
     facts = conf["corpus"]
     fingerprint = make_manifests(
-        arguments.data_dir, wav_dir, facts["n_src"], facts["sample_rate"], conf["nj"] or -1
+        arguments.data_dir,
+        wav_dir,
+        n_src=facts["n_src"],
+        sample_rate=facts["sample_rate"],
+        nj=conf["nj"] or -1,
+        problems=Problems(facts["keep_going"]),
+        expected=facts.get("expected"),  # for corpora that have these facts
+        mode=facts["mode"],
+        allow_partial=facts.get("allow_partial", False),
     )
     print(f"metadata is in {wav_dir}/{{tr,cv,tt}}.csv, fingerprint {fingerprint}")
 

@@ -6,8 +6,10 @@ import argparse
 from pathlib import Path
 
 from separation.config import load_corpus_config, wav_folder
+from separation.corpus.levels import read_levels
 from separation.corpus.lists import SPLITS
-from separation.corpus.mixing import mix_split, remove_unused
+from separation.corpus.mixing import check_list, mix_split, remove_unused
+from separation.corpus.problems import Problems
 from separation.errors import run_command
 
 
@@ -21,6 +23,10 @@ def main() -> None:
     conf = load_corpus_config(arguments.corpus, arguments.overrides)
     facts = conf["corpus"]
     wav_dir = wav_folder(arguments.data_dir, conf)
+    problems = Problems(facts["keep_going"])
+    for split in SPLITS:  # a bad line of the last list is told before the first is mixed
+        check_list(arguments.data_dir, facts["n_src"], split, problems)
+    levels = read_levels(Path(facts["levels_file"])) if facts["levels_file"] else None
     for split in SPLITS:
         mix_split(
             arguments.data_dir,
@@ -30,8 +36,11 @@ def main() -> None:
             mode=facts["mode"],
             n_src=facts["n_src"],
             nj=conf["nj"] or -1,
+            levels=levels,
+            problems=problems,
         )
     remove_unused(wav_dir, facts["n_src"])
+    problems.finish(str(arguments.data_dir))
     print(f"mixtures are in {wav_dir}")
 
 

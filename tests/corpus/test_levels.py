@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.signal import lfilter
 
-from separation.corpus.levels import active_level
+from separation.corpus.levels import active_level, known_levels, read_levels
+from separation.corpus.problems import Problems
+from separation.errors import RecipeError
 
 RATE = 8000
 
@@ -167,3 +169,46 @@ def test_integers_and_float32_are_taken():
     assert active_level(signal.astype(np.float32), RATE) == pytest.approx(
         active_level(signal, RATE), rel=1e-5
     )
+
+
+def test_levels_measured_before_are_read_from_files_of_a_folder(tmp_path):
+    (tmp_path / "a.txt").write_text("01aa0101 1.2345678901234567e-04\nx/01aa0102.wav 2e-3 \n")
+    (tmp_path / "b.txt").write_text("01aa0101 1.2345678901234567e-04\n01bo0301 3\n")
+    both = {"01aa0101": 1.2345678901234567e-04, "x/01aa0102.wav": 2e-3, "01bo0301": 3.0}
+    assert read_levels(tmp_path) == both
+    assert read_levels(tmp_path / "b.txt") == {k: both[k] for k in ("01aa0101", "01bo0301")}
+
+
+@pytest.mark.parametrize(
+    "line", ["b", "b 1 2", "b loud", "b nan", "b inf", "b 0", "b -1e-4", "", "a 2e-3"]
+)
+def test_a_bad_level_is_named(tmp_path, line):
+    path = tmp_path / "levels.txt"
+    path.write_text(f"a 1e-3\n{line}\nc 1e-3\n")
+    with pytest.raises(RecipeError, match=f"^{path}:2: "):
+        read_levels(path)
+
+
+def test_no_levels_are_an_error(tmp_path):
+    for path in (tmp_path, tmp_path / "none.txt"):
+        with pytest.raises(RecipeError, match="no levels there"):
+            read_levels(path)
+
+
+def test_levels_are_found_by_path_or_by_name():
+    where = {"m/a.wav": "l:1", "n/a.wav": "l:2", "n/b.flac": "l:3"}
+    levels = {"a": 1.0, "n/a.wav": 2.0, "b": 3.0}
+    assert known_levels(where, levels, Problems()) == {
+        "m/a.wav": 1.0,
+        "n/a.wav": 2.0,
+        "n/b.flac": 3.0,
+    }
+
+
+def test_recordings_without_a_level_of_their_own_are_told(capsys):
+    where = {"m/a.wav": "l:1", "n/a.wav": "l:2", "n/b.flac": "l:3"}
+    problems = Problems(keep_going=True)
+    assert known_levels(where, {"a": 1.0}, problems) == {"m/a.wav": 1.0}
+    told = capsys.readouterr().err
+    assert "l:2: the level of a may be that of n/a.wav or of m/a.wav" in told
+    assert "l:3: n/b.flac has no level" in told

@@ -15,9 +15,11 @@ from separation.corpus.lists import (
     parse_line,
     read_list,
     read_sources,
+    read_split,
     split_speakers,
     write_lists,
 )
+from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 
 
@@ -45,6 +47,10 @@ def test_scientific_gain_stays_in_the_name():
     )
 
 
+def test_nothing_has_no_sign():
+    assert parse_line("a/x.wav -0 b/y.wav 0.0", "l").mixture_id == "x_0_y_0"
+
+
 names = st.text("abcxyz0123456789", min_size=1, max_size=8)
 gains = st.floats(-2.5, 2.5).map(lambda g: float(f"{g:.5g}"))
 
@@ -55,6 +61,36 @@ def test_a_line_written_is_read_back(pairs):
     assert parse_line(str(line), "l") == line
 
 
+words = st.one_of(
+    st.text(min_size=1, max_size=6),
+    st.floats().map(str),
+    st.sampled_from(["a/x.wav", "b/y.wav", "1.5", "-1.5e-07", "nan", "-inf", "0", "1e999"]),
+)
+
+
+@given(st.lists(words, max_size=7).map(" ".join))
+def test_any_line_is_read_or_refused(text):
+    try:
+        line = parse_line(text, "here:7")
+    except RecipeError as error:
+        assert str(error).startswith("here:7: ")
+        return
+    found = text.split()
+    assert line.paths == tuple(found[0::2])
+    assert line.gains == tuple(map(float, found[1::2]))
+    assert len(line.paths) == len(set(line.paths)) == len(line.gains) >= 2
+    assert all(abs(gain) <= 100 for gain in line.gains)
+    assert line.where == "here:7"
+
+
+@given(st.lists(gains, min_size=2, max_size=3))
+def test_a_gain_in_the_name_has_five_digits_at_most(values):
+    line = ListLine(tuple(f"s/{n}x.wav" for n in range(len(values))), tuple(values))
+    for number, value in enumerate(line.mixture_id.split("_")[1::2]):
+        assert float(value) == pytest.approx(values[number], rel=5e-5)
+        assert len(value.split("e")[0].lstrip("-0.").replace(".", "")) <= 5
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -62,7 +98,10 @@ def test_a_line_written_is_read_back(pairs):
         ("a.wav 1 b.wav", "3 columns"),
         ("a.wav 1 b.wav loud", "not a number"),
         ("a.wav nan b.wav 1", "not finite"),
-        ("a.wav 1 a.wav -1", "mixed with itself"),
+        ("a.wav inf b.wav 1", "not finite"),
+        ("a.wav 101 b.wav 1", "beyond 100 dB"),
+        ("a.wav 1 a.wav -1", "a.wav is mixed with itself"),
+        ("a.wav 1 b.wav -1 c.wav 0", "3 sources, but n_src is 2"),
         ("", "0 columns"),
     ],
 )
@@ -134,3 +173,58 @@ def test_files_come_back(tmp_path):
     write_lists(tmp_path, all_utterances, lists)
     assert read_sources(tmp_path) == all_utterances
     assert [str(line) for line in read_list(list_path(tmp_path, 2, "tr"), 2)] == lists["tr"]
+
+
+def make_list(data_dir, lines):
+    write_lists(data_dir, utterances(3), {})
+    path = list_path(data_dir, 2, "tr")
+    path.parent.mkdir()
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+GOOD = "tr0/tr0-0.wav 1 tr1/tr1-0.wav -1"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("tr0/tr0-1.wav 1 tr0/tr0-2.wav -1", "speaker tr0 is mixed with itself in tr0/tr0-1.wav"),
+        ("tr0/tr0-1.wav 1 tr1/none.wav -1", "tr1/none.wav has no row in .*sources.csv"),
+    ],
+)
+def test_lines_that_sources_csv_forbids_are_named(tmp_path, text, says):
+    path = make_list(tmp_path, [GOOD, text])
+    with pytest.raises(RecipeError, match=f"^{path}:2: {says}"):
+        read_split(tmp_path, 2, "tr")
+
+
+def test_keep_going_gives_the_good_lines_and_tells_the_others(tmp_path, capsys):
+    bad = ["tr0/tr0-1.wav 1", "tr0/tr0-1.wav 1 tr0/tr0-2.wav -1", GOOD, ""]
+    other = "tr2/tr2-0.wav 0 tr1/tr1-3.wav 0"
+    path = make_list(tmp_path, [GOOD, *bad, other])
+    problems = Problems(keep_going=True)
+    lines = read_split(tmp_path, 2, "tr", problems)
+    assert [str(line) for line in lines] == [GOOD, other]
+    assert [line.where for line in lines] == [f"{path}:1", f"{path}:6"]
+    told = capsys.readouterr().err.splitlines()
+    assert sorted(text.split(" ")[0] for text in told) == [f"{path}:{n}:" for n in range(2, 6)]
+    with pytest.raises(RecipeError, match="4 problems"):
+        problems.finish("corpus")
+
+
+def test_unknown_speakers_may_be_mixed(tmp_path):
+    write_lists(tmp_path, [Utterance(f"{n}.wav", "", "", "tr") for n in "ab"], {})
+    list_path(tmp_path, 2, "tr").parent.mkdir()
+    list_path(tmp_path, 2, "tr").write_text("a.wav 1 b.wav -1\r\n")
+    assert len(read_split(tmp_path, 2, "tr")) == 1
+
+
+def test_a_list_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "l.txt"
+    path.write_bytes(b"RIFF\xff\xfe\x00\x80")
+    with pytest.raises(RecipeError, match=f"{path}: not a text file"):
+        read_list(path, 2)
+    path.write_text("")
+    with pytest.raises(RecipeError, match="no mixture in it"):
+        read_list(path, 2)

@@ -8,6 +8,7 @@ import soundfile
 from separation.corpus.audio import read_audio
 from separation.corpus.lists import list_path, read_list, read_sources
 from separation.corpus.manifest import make_manifests, read_fingerprint, read_manifest
+from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from tiny_corpus import RATE, make_corpus
 
@@ -134,3 +135,72 @@ def test_absolute_paths_of_librimix_are_taken(corpus):
         path, index=False
     )
     assert read_manifest(path, 2)["mixture_path"].tolist() == table["mixture_path"].tolist()
+
+
+def test_keep_going_tells_every_spoilt_mixture(corpus, capsys):
+    data_dir, wav_dir = corpus
+    spoilt = [sorted((wav_dir / "tt" / "s2").iterdir())[n].name for n in (0, 2)]
+    for kind, name in zip(("missing", "silent"), spoilt, strict=True):
+        spoil(kind, wav_dir, name)
+    with pytest.raises(RecipeError, match="2 problems, told above"):
+        make_manifests(data_dir, wav_dir, 2, RATE, 1, Problems(keep_going=True))
+    told = capsys.readouterr().err
+    assert all(name in told for name in spoilt)
+
+
+def facts(wav_dir):
+    """What the corpus of the tests is."""
+    tables = {split: read_manifest(wav_dir / f"{split}.csv", 2) for split in ("tr", "cv", "tt")}
+    return {
+        "mixtures": {split: len(table) for split, table in tables.items()},
+        "speakers": {"tr": 4, "cv": 2, "tt": 2},
+        "seconds": {
+            "2_min": {s: float(table["length"].sum() / RATE) for s, table in tables.items()},
+            "2_max": {"tr": 1.0},
+        },
+    }
+
+
+def remade(corpus, expected, **options):
+    data_dir, wav_dir = corpus
+    return make_manifests(data_dir, wav_dir, 2, RATE, 1, expected=expected, **options)
+
+
+def test_a_corpus_as_expected_has_its_plain_fingerprint(corpus):
+    before = read_fingerprint(corpus[1])
+    assert remade(corpus, facts(corpus[1])) == before
+    assert remade(corpus, {}) == before
+
+
+@pytest.mark.parametrize(
+    ("part", "split", "change", "says"),
+    [
+        ("mixtures", "tr", 1, "tr has 8 mixtures, not 9"),
+        ("speakers", "tt", 16, "tt has 2 speakers, not 18"),
+        ("seconds", "cv", 0.01, r"cv lasts 3\.\d s, not 3\.\d s"),
+    ],
+)
+def test_another_corpus_is_refused_or_marked(corpus, part, split, change, says):
+    expected = facts(corpus[1])
+    place = expected[part] if part != "seconds" else expected[part]["2_min"]
+    place[split] += change
+    before = read_fingerprint(corpus[1])
+    with pytest.raises(RecipeError, match=f"{says}; corpus.allow_partial=true"):
+        remade(corpus, expected)
+    assert remade(corpus, expected, allow_partial=True) == f"{before}-partial"
+    assert read_fingerprint(corpus[1]) == f"{before}-partial"
+
+
+def test_durations_of_another_mode_are_other_ones(corpus):
+    with pytest.raises(RecipeError, match="tr lasts"):
+        remade(corpus, facts(corpus[1]), mode="max")
+
+
+def test_allow_partial_is_told_also_of_a_corpus_that_looks_whole(corpus):
+    assert remade(corpus, facts(corpus[1]), allow_partial=True).endswith("-partial")
+
+
+def test_a_trial_of_short_lists_is_no_error_but_marked(corpus, capsys):
+    expected = {"mixtures": {"tr": 20000, "cv": 5000, "tt": 3000}}
+    assert remade(corpus, expected).endswith("-partial")
+    assert "tr has 8 mixtures, not 20000" in capsys.readouterr().err

@@ -15,61 +15,114 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from separation.corpus.audio import read_audio
-from separation.corpus.lists import SPLITS, ListLine, Utterance, list_path, read_list, read_sources
+from separation.corpus.expected import check_expected
+from separation.corpus.lists import SPLITS, ListLine, Utterance, list_path, read_sources, read_split
 from separation.corpus.mixing import channel_names
+from separation.corpus.problems import Problems
+from separation.corpus.wav16 import read_wav16
 from separation.errors import RecipeError
 from separation.files import atomic_path
 
-# Each of mix and sources is rounded to 16 bit by itself, so a sum of n is off by (n + 1) / 2 at
-# most.
-INT16 = 2.0**15
+BATCH = 32  # mixtures handed to a process at a time
+PARTIAL = "-partial"  # ends the fingerprint of a corpus that is not whole
 
 
-def make_manifests(data_dir: Path, wav_dir: Path, n_src: int, sample_rate: int, nj: int) -> str:
+def make_manifests(
+    data_dir: Path,
+    wav_dir: Path,
+    n_src: int,
+    sample_rate: int,
+    nj: int,
+    problems: Problems | None = None,
+    expected: dict | None = None,
+    mode: str = "min",
+    allow_partial: bool = False,
+) -> str:
     """Validate every mixture of the lists and write ``<wav_dir>/{tr,cv,tt}.csv``.
 
     Checked: every file exists, rates and lengths agree, the sources add up to the mixture to 16-bit
-    accuracy, no source is silent, no id stands twice, no speaker is in both tr and tt.
+    accuracy, no source is silent, no id stands twice, no speaker is in both tr and tt, and what the
+    corpus demands of the whole (:func:`separation.corpus.expected.check_expected`).
+
+    Args:
+        data_dir: the corpus, with ``sources.csv`` and ``lists``.
+        wav_dir: the splits' folders of wav files.
+        n_src: sources of a mixture.
+        sample_rate: Hz that the files must have.
+        nj: processes; -1 is one a core.
+        problems: takes what is wrong; nothing is written when there is any.
+        expected: what the corpus demands, ``corpus.expected`` of its configuration.
+        mode: ``min`` or ``max``, which the demands depend on.
+        allow_partial: take a corpus that is not what it should be; its fingerprint tells.
 
     Returns:
         the fingerprint of the corpus, also in ``<wav_dir>/fingerprint.txt``.
 
     Raises:
-        RecipeError: names the manifest's row and the file that is wrong.
+        RecipeError: names the list's line and the file that is wrong.
     """
+    problems = problems or Problems()
     utterances = {u.path: u for u in read_sources(data_dir)}
     tables = {}
     digest = hashlib.sha256()
     for split in SPLITS:
-        list_file = list_path(data_dir, n_src, split)
-        lines = read_list(list_file, n_src)
-        unknown = [p for line in lines for p in line.paths if p not in utterances]
-        if unknown:
-            raise RecipeError(f"{data_dir / 'sources.csv'}: no row for {unknown[0]} of {list_file}")
-        where = [f"{list_file}:{number}" for number in range(1, len(lines) + 1)]
-        jobs = (
-            delayed(check_mixture)(wav_dir / split, line.mixture_id, n_src, sample_rate, row)
-            for line, row in zip(lines, where, strict=True)
+        lines = read_split(data_dir, n_src, split, problems)
+        checks = _check_split(wav_dir / split, lines, n_src, sample_rate, nj, problems)
+        tables[split] = pd.DataFrame(
+            [
+                _row(split, line, checks[line.mixture_id][0], utterances)
+                for line in lines
+                if line.mixture_id in checks
+            ]
         )
-        results = Parallel(n_jobs=nj, return_as="generator", batch_size=16)(jobs)
-        checks = list(tqdm(results, total=len(lines), desc=f"check {split}", unit="mixture"))
-        rows = [
-            _row(split, line, length, utterances)
-            for line, (length, _) in zip(lines, checks, strict=True)
-        ]
-        for line, (length, checksum) in sorted(
-            zip(lines, checks, strict=True), key=lambda pair: pair[0].mixture_id
-        ):
-            digest.update(f"{split} {line.mixture_id} {length} {checksum}\n".encode())
-        tables[split] = pd.DataFrame(rows)
+        for mixture_id, (length, checksum) in sorted(checks.items()):
+            digest.update(f"{split} {mixture_id} {length} {checksum}\n".encode())
+    problems.finish(str(data_dir))
     _check_speakers(tables, n_src, data_dir)
+    whole = check_expected(tables, n_src, sample_rate, mode, expected or {}, allow_partial)
+    fingerprint = digest.hexdigest()[:16] + ("" if whole else PARTIAL)
     for split, table in tables.items():
         with atomic_path(wav_dir / f"{split}.csv") as temporary:
             table.to_csv(temporary, index=False)
-    fingerprint = digest.hexdigest()[:16]
     with atomic_path(wav_dir / "fingerprint.txt") as temporary:
         temporary.write_text(f"{fingerprint}\n", encoding="utf-8")
     return fingerprint
+
+
+def _check_split(
+    folder: Path,
+    lines: list[ListLine],
+    n_src: int,
+    sample_rate: int,
+    nj: int,
+    problems: Problems,
+) -> dict[str, tuple[int, int]]:
+    """Check every mixture of a split; returns length and checksum of each that is good."""
+    batches = [lines[start : start + BATCH] for start in range(0, len(lines), BATCH)]
+    jobs = (delayed(_check_batch)(folder, batch, n_src, sample_rate) for batch in batches)
+    results = Parallel(n_jobs=nj, return_as="generator", batch_size=1)(jobs)
+    good = {}
+    with tqdm(total=len(lines), desc=f"check {folder.name}", unit="mixture") as bar:
+        for batch, found in zip(batches, results, strict=True):
+            bar.update(len(batch))
+            for line, result in zip(batch, found, strict=True):
+                if isinstance(result, str):
+                    problems.add(result)
+                else:
+                    good[line.mixture_id] = result
+    return good
+
+
+def _check_batch(
+    folder: Path, lines: list[ListLine], n_src: int, sample_rate: int
+) -> list[tuple[int, int] | str]:
+    results: list[tuple[int, int] | str] = []
+    for line in lines:
+        try:
+            results.append(check_mixture(folder, line.mixture_id, n_src, sample_rate, line.where))
+        except RecipeError as error:
+            results.append(str(error))
+    return results
 
 
 def check_mixture(
@@ -79,33 +132,46 @@ def check_mixture(
 
     Returns:
         length in samples, and a checksum over the samples of mixture and sources.
+
+    Raises:
+        RecipeError: a file that is missing, damaged, silent or of another rate or length, or
+        sources that do not add up to the mixture.
     """
+    names = channel_names(n_src)
     try:
-        signals = [
-            read_audio(folder / name / f"{mixture_id}.wav", sample_rate)
-            for name in channel_names(n_src)
-        ]
+        signals = [_read(folder / name / f"{mixture_id}.wav", sample_rate) for name in names]
     except RecipeError as error:
         raise RecipeError(f"{row}: {error}; stage 1 makes it anew") from error
-    mixture, sources = signals[0], signals[1:]
-    for name, source in zip(channel_names(n_src)[1:], sources, strict=True):
+    mixture = signals[0]
+    difference = mixture.astype(np.int32)
+    for name, source in zip(names[1:], signals[1:], strict=True):
+        file = folder / name / f"{mixture_id}.wav"
         if len(source) != len(mixture):
             raise RecipeError(
-                f"{row}: {folder / name / mixture_id}.wav has {len(source)} samples,"
-                f" its mixture {len(mixture)}"
+                f"{row}: {file} has {len(source)} samples, its mixture {len(mixture)}"
             )
         if not source.any():
-            raise RecipeError(f"{row}: {folder / name / mixture_id}.wav is silent")
-    error_lsb = np.abs(np.sum(sources, axis=0, dtype=np.float64) - mixture).max() * INT16
-    if error_lsb > (n_src + 1) / 2 + 1e-3:
+            raise RecipeError(f"{row}: {file} is silent")
+        difference -= source
+    # Each of mix and sources is rounded by itself: their sum is off by (n + 1) / 2 at most.
+    off = max(int(difference.max()), -int(difference.min()))
+    if off > (n_src + 1) / 2:
         raise RecipeError(
             f"{row}: the sources of {folder / 'mix' / mixture_id}.wav do not add up to it"
-            f" (off by {error_lsb:.0f} of 32768)"
+            f" (off by {off} of 32768)"
         )
     checksum = 0
     for signal in signals:
-        checksum = zlib.crc32((signal * INT16).astype("<i2").tobytes(), checksum)
+        checksum = zlib.crc32(signal.astype("<i2", copy=False).tobytes(), checksum)
     return len(mixture), checksum
+
+
+def _read(path: Path, sample_rate: int) -> np.ndarray:
+    """Read int16 samples ``(time,)``."""
+    plain = read_wav16(path)
+    if plain and plain[1] == sample_rate:
+        return plain[0]
+    return np.rint(read_audio(path, sample_rate) * 2.0**15).astype(np.int16)
 
 
 def read_manifest(path: Path, n_src: int) -> pd.DataFrame:
@@ -174,7 +240,7 @@ def _row(split: str, line: ListLine, length: int, utterances: dict[str, Utteranc
 def _check_speakers(tables: dict[str, pd.DataFrame], n_src: int, data_dir: Path) -> None:
     columns = [f"speaker_{i + 1}_ID" for i in range(n_src)]
     voices = {split: set(table[columns].to_numpy().ravel()) for split, table in tables.items()}
-    both = sorted(voices["tr"] & voices["tt"])
+    both = sorted((voices["tr"] & voices["tt"]) - {""})
     if both:
         row = tables["tt"].index[(tables["tt"][columns] == both[0]).any(axis=1)][0]
         list_file = list_path(data_dir, n_src, "tt")
