@@ -5,11 +5,20 @@ import copy
 import pytest
 import torch
 from asteroid.models import ConvTasNet
+from asteroid_filterbanks import Decoder, Encoder, FreeFB
 from torch import nn
 
 from separation.config import ROOT, load_config
 from separation.models.convtasnet import build_convtasnet
-from separation.models.fast import DepthwiseConv1d, FastPReLU, PointwiseConv1d, speed_up
+from separation.models.fast import (
+    DepthwiseConv1d,
+    FastDecoder,
+    FastEncoder,
+    FastPReLU,
+    PointwiseConv1d,
+    keep_freed_memory,
+    speed_up,
+)
 from separation.training.losses import PITNegSISDR
 
 TAGS = sorted(path.stem for path in (ROOT / "conf").glob("*.yaml") if path.stem != "base")
@@ -21,6 +30,7 @@ def same(stock, x, tolerance=2e-5):
     assert type(fast) is not type(stock)
     results = []
     for layer in (stock, fast):
+        layer.zero_grad()
         data = x.clone().requires_grad_()
         y = layer(data)
         y.backward(torch.linspace(-1, 1, y.numel()).reshape(y.shape))
@@ -56,6 +66,36 @@ def test_depthwise_symmetric_and_causal(taps, dilation, length):
         if length + 2 * padding > reach:
             fast = same(stock, torch.randn(2, 4, length))
             assert type(fast) is DepthwiseConv1d
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(40, 20), (16, 8), (6, 2), (5, 5), (7, 3)])
+@pytest.mark.parametrize("length", [40, 41, 59, 403])
+def test_encoder_and_decoder(kernel, stride, length):
+    torch.manual_seed(0)
+    filters = FreeFB(6, kernel, stride)
+    fast = same(Encoder(filters), torch.randn(3, 1, length))
+    assert type(fast) is FastEncoder
+    frames = fast(torch.randn(3, 1, length)).shape[-1]
+    assert type(same(Decoder(filters), torch.randn(3, 2, 6, frames))) is FastDecoder
+
+
+def test_encoder_and_decoder_of_other_shapes_are_asteroid_s():
+    torch.manual_seed(0)
+    filters = FreeFB(6, 10, 5)
+    same(Encoder(filters), torch.randn(3, 4, 55))
+    same(Encoder(filters, padding=3), torch.randn(3, 1, 55))
+    same(Decoder(filters), torch.randn(3, 6, 12))
+    same(Decoder(filters, padding=2), torch.randn(3, 2, 6, 12))
+    cut = speed_up(Decoder(filters))(torch.randn(3, 2, 6, 12), length=21)
+    assert cut.shape == (3, 2, 21)
+
+
+def test_keeping_freed_memory_leaves_results_alone():
+    torch.manual_seed(0)
+    x = torch.randn(1000, 1000)
+    before = x @ x
+    keep_freed_memory()
+    assert torch.equal(x @ x, before)
 
 
 def test_gradients_are_the_derivatives():

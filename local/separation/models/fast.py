@@ -6,9 +6,12 @@ rounding, and falls back to it where it has no better way: off the CPU, under au
 
 from __future__ import annotations
 
+import ctypes
+from functools import reduce
 from typing import Any
 
 import torch
+from asteroid_filterbanks import Decoder, Encoder, FreeFB
 from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
@@ -17,7 +20,7 @@ from separation.models.norms import fuse_norms
 
 
 def speed_up(model: nn.Module) -> nn.Module:
-    """Let the norms, PReLUs, pointwise and depthwise convolutions of an Asteroid model run faster.
+    """Let encoder, decoder, convolutions, PReLUs and norms of an Asteroid model run faster.
 
     The layers change their class in place; the parameters are the same objects.
     """
@@ -30,7 +33,57 @@ def speed_up(model: nn.Module) -> nn.Module:
                 module.__class__ = PointwiseConv1d
             elif plain and module.groups == module.in_channels == module.out_channels:
                 module.__class__ = DepthwiseConv1d
+        elif type(module) is Encoder and type(module.filterbank) is FreeFB:
+            module.__class__ = FastEncoder
+        elif type(module) is Decoder and type(module.filterbank) is FreeFB:
+            module.__class__ = FastDecoder
     return fuse_norms(model)
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what is freed for the next tensor, on Linux with glibc.
+
+    Left alone it hands every large tensor back to the system, and the next one is made of fresh
+    pages, which on a virtual machine costs more than what is computed in them. For programs that
+    make tensors of the same sizes over and over: what was once taken stays taken.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in (
+            (-4, 0),  # M_MMAP_MAX: nothing outside the heap
+            (-1, 2**31 - 1),  # M_TRIM_THRESHOLD: the heap does not shrink
+            (-2, 2**28),  # M_TOP_PAD: it grows in large steps
+        ):
+            mallopt(option, value)
+
+
+class FastEncoder(Encoder):
+    """Asteroid's encoder as a matrix product of the filters and the frames."""
+
+    def forward(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Encode ``(batch, 1, time)`` into ``(batch, filter, frame)``."""
+        if not _eager_on_cpu(waveform) or waveform.shape[1:-1] != (1,) or self.padding:
+            return super().forward(waveform)
+        filters = self.get_filters()[:, 0]
+        frames = waveform[:, 0].unfold(-1, filters.shape[1], self.stride).transpose(1, 2)
+        return torch.bmm(filters.expand(len(frames), -1, -1), frames)
+
+
+class FastDecoder(Decoder):
+    """Asteroid's decoder as a matrix product, and an overlap-add of whole hops."""
+
+    def forward(self, spec: torch.Tensor, length: int | None = None) -> torch.Tensor:
+        """Decode ``(..., filter, frame)`` into ``(..., time)``."""
+        filters = self.get_filters()[:, 0]
+        hops, rest = divmod(filters.shape[1], self.stride)
+        plain = not (rest or self.padding or self.output_padding) and spec.ndim > 3
+        if not _eager_on_cpu(spec) or not plain:
+            return super().forward(spec, length)
+        flat = spec.flatten(0, -3)
+        pieces = torch.bmm(filters.t().expand(len(flat), -1, -1), flat).unflatten(1, (hops, -1))
+        shifted = [F.pad(pieces[:, k], (k, hops - 1 - k)) for k in range(hops)]
+        summed = reduce(torch.add, shifted)
+        return summed.transpose(1, 2).reshape(*spec.shape[:-2], -1)[..., :length]
 
 
 class FastPReLU(nn.PReLU):

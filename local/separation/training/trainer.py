@@ -26,6 +26,7 @@ from separation.corpus.datasets import (
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError, nearest
+from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model, save_model
 from separation.training.losses import PITNegSISDR
 from separation.training.progress import EpochLog
@@ -52,6 +53,7 @@ def train(conf: Conf, data_dir: Path, wav_dir: Path, exp_dir: Path, resume: bool
     """
     check(conf)
     checkpoint = newest_checkpoint(exp_dir) if resume else None
+    keep_freed_memory()
     pl.seed_everything(conf["seed"], verbose=False)
     model = build_model(conf)
     system = SeparationSystem(
