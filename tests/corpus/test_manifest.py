@@ -185,7 +185,7 @@ def test_another_corpus_is_refused_or_marked(corpus, part, split, change, says):
     place = expected[part] if part != "seconds" else expected[part]["2_min"]
     place[split] += change
     before = read_fingerprint(corpus[1])
-    with pytest.raises(RecipeError, match=f"{says}; corpus.allow_partial=true"):
+    with pytest.raises(RecipeError, match=f"{says}; --allow_partial"):
         remade(corpus, expected)
     assert remade(corpus, expected, allow_partial=True) == f"{before}-partial"
     assert read_fingerprint(corpus[1]) == f"{before}-partial"

@@ -57,5 +57,5 @@ def check_levels(listed: list[str], sources_dir: Path) -> None:
             f"these are not the recordings of WSJ0's first microphone (.wv1): the speech levels of"
             f" {len(offsets)} recordings that are known are off by {np.median(offsets):.1f} dB"
             " (median); were they made from .wv2 files, or scaled?"
-            " corpus.allow_partial=true takes them as they are"
+            " --allow_partial takes them as they are"
         )

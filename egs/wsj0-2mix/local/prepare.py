@@ -107,7 +107,7 @@ def place_recordings(lists: Lists, discs: Discs, sources_dir: Path, conf: Conf) 
     if told and not facts["allow_partial"]:
         raise RecipeError(
             f"{len(told)} of {len(where)} recordings are missing or bad;"
-            " corpus.allow_partial=true goes on without their mixtures"
+            " --allow_partial goes on without their mixtures"
         )
     return problems
 
@@ -135,7 +135,7 @@ def count_missing(where: dict[str, str], problems: dict[str, str]) -> str:
     gone = Counter(PurePosixPath(path).parent.parent.name for path in problems)
     parts = ", ".join(f"{gone[part]} of {needed[part]} of {part}" for part in sorted(gone))
     return (
-        f"missing are {parts}: is a disc not there? corpus.allow_partial=true goes on without them"
+        f"missing are {parts}: is a disc not there? --allow_partial goes on without them"
     )
 
 

@@ -69,6 +69,6 @@ def check_expected(
             for split, count in expected.get("mixtures", {}).items()
         )
         if not (allow_partial or trial):
-            raise RecipeError(f"{text}; corpus.allow_partial=true takes it as it is")
+            raise RecipeError(f"{text}; --allow_partial takes it as it is")
         print(f"note: {text}; its fingerprint tells so in every result", file=sys.stderr)
     return not wrong and not allow_partial
