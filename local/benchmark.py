@@ -22,6 +22,7 @@ from separation.corpus.levels import active_level
 from separation.corpus.lists import SPLITS, ListLine, Utterance, make_lists, read_split, write_lists
 from separation.corpus.mixing import mix_split
 from separation.errors import RecipeError, run_command
+from separation.report.tables import markdown
 
 RECORDED_RATE = 16000
 MIXTURE_RATE = 8000
@@ -37,14 +38,6 @@ def main() -> None:
     add_mixing(commands.add_parser("mixing", help="stage 1 against a plain loop"))
     arguments = parser.parse_args()
     arguments.run(arguments)
-
-
-def print_table(columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table in Markdown, so that it can go into a README as it is."""
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    for row in [columns, ["-" * width for width in widths], *rows]:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print(f"| {' | '.join(cells)} |")
 
 
 def add_mixing(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +58,7 @@ def run_mixing(arguments: argparse.Namespace) -> None:
         listed = sorted({path for line in lines for path in line.paths})
         levels = {path: measure(data_dir / "sources" / path) for path in listed}
 
-        processes = f"{arguments.nj} processes"
+        processes = str(arguments.nj)
         rows = []
         for kind, given in (("levels from a file", levels), ("levels measured", None)):
             for folder in ("plain", "ours"):  # to write over a file takes longer
@@ -78,10 +71,10 @@ def run_mixing(arguments: argparse.Namespace) -> None:
             start = time.perf_counter()
             stage_1(data_dir, "tr", arguments.nj, given)
             ours = time.perf_counter() - start
-            rows.append([f"plain loop, {kind}", "1 process", f"{len(lines) / plain:.0f}", "1"])
+            rows.append([f"plain loop, {kind}", "1", f"{len(lines) / plain:.0f}", "1"])
             ratio = f"{plain / ours:.1f}"
             rows.append([f"stage 1, {kind}", processes, f"{len(lines) / ours:.0f}", ratio])
-        print_table(["mixing", "", "mixtures/s", "ratio"], rows)
+        print(markdown(["mixing", "processes", "mixtures/s", "ratio"], rows))
         print(
             f"{len(lines)} mixtures of {len(listed)} recordings;"
             f" largest difference of a sample: {difference(data_dir, lines)} of 32768"

@@ -28,13 +28,12 @@ from separation.evaluation.evaluator import (
 from separation.evaluation.results import (
     SystemFacts,
     corpus_and_tag,
-    count_macs,
-    latency_ms,
     result_rows,
     trained_epochs,
     write_results,
 )
 from separation.inference.separator import Separator, pick_device
+from separation.models.facts import count_macs, in_ms, latency
 from separation.training.progress import commit_name
 
 
@@ -63,7 +62,7 @@ def main() -> None:
         parameters=sum(p.numel() for p in separator.model.parameters()),
         macs_per_second=count_macs(separator.model, separator.sample_rate),
         real_time_factor=round(real_time_factor(separator, tables[splits[0]]), 5),
-        latency_ms=latency_ms(conf),
+        latency_ms=in_ms(latency(conf["net_conf"]), separator.sample_rate),
         epochs=trained_epochs(exp_dir),
         commit=commit_name(),
         date=datetime.now().astimezone().isoformat(timespec="seconds"),

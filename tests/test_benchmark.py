@@ -20,7 +20,7 @@ def test_mixing_is_compared_with_a_plain_loop(monkeypatch, capsys, tmp_path):
     lines = capsys.readouterr().out.splitlines()
     assert len({len(line) for line in lines[:6]}) == 1  # a table whose columns stand in line
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:6]]
-    assert table[0] == ["mixing", "", "mixtures/s", "ratio"]
+    assert table[0] == ["mixing", "processes", "mixtures/s", "ratio"]
     for plain, ours in (table[2:4], table[4:6]):
         assert float(ours[3]) == pytest.approx(float(ours[2]) / float(plain[2]), abs=0.2, rel=0.1)
     assert re.fullmatch(

@@ -39,7 +39,9 @@ def test_the_block_of_the_papers_letters_is_taken_as_it_stands(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(BLOCK)
     net_conf = load(tag="mine", conf_file=path)["net_conf"]
-    assert net_conf == yaml.safe_load(BLOCK)["net_conf"] | {"Sc": 128}
+    block = yaml.safe_load(BLOCK)["net_conf"]
+    assert {key: net_conf[key] for key in block} == block
+    assert net_conf["Sc"] == 128
 
 
 @pytest.mark.parametrize("text", ["5e-4", "0.0005", "5.0e-4"])

@@ -36,13 +36,18 @@ def load_config(corpus: str, tag: str, conf_file: Path | None, overrides: list[s
     if not path.is_file():
         if conf_file:
             raise RecipeError(f"{path}: no such file; give an existing YAML file to --conf")
-        known = sorted(p.stem for p in (ROOT / "conf").glob("*.yaml") if p.stem != "base")
+        known = system_tags()
         raise RecipeError(
             f"--tag {tag}: there is no conf/{tag}.yaml{nearest(tag, known)};"
             f" tags there are: {', '.join(known)}; for another give --conf FILE"
         )
     _merge(conf, read_yaml(path), str(path))
     return _finish(conf, overrides)
+
+
+def system_tags() -> list[str]:
+    """The systems of ``conf/``."""
+    return sorted(path.stem for path in (ROOT / "conf").glob("*.yaml") if path.stem != "base")
 
 
 def load_corpus_config(corpus: str, overrides: list[str]) -> Conf:

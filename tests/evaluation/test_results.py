@@ -3,16 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from asteroid.models import ConvTasNet
 
 from separation.errors import RecipeError
 from separation.evaluation.results import (
     COLUMNS,
     SystemFacts,
     corpus_and_tag,
-    count_macs,
-    latency_ms,
     read_results,
     result_rows,
     subset_of,
@@ -122,51 +118,6 @@ def test_bad_result_file(tmp_path, content, message):
 def test_missing_result_file(tmp_path):
     with pytest.raises(RecipeError, match="stage 4"):
         read_results(tmp_path / "r.csv")
-
-
-def test_macs_of_known_layers():
-    class Layers(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.encoder = torch.nn.Conv1d(1, 6, 10, stride=5)
-            self.depthwise = torch.nn.Conv1d(6, 6, 3, padding=1, groups=6)
-            self.linear = torch.nn.Linear(6, 4)
-            self.decoder = torch.nn.ConvTranspose1d(4, 2, 10, stride=5)
-
-        def forward(self, wave):
-            hidden = self.depthwise(self.encoder(wave[:, None]))
-            return self.decoder(self.linear(hidden.mT).mT)
-
-    frames = (8000 - 10) // 5 + 1
-    assert count_macs(Layers(), 8000) == frames * (6 * 10 + 6 * 3 + 6 * 4 + 4 * 2 * 10)
-
-
-def test_macs_of_convtasnet():
-    n, kernel, b, h, skip, p, blocks, sources = 16, 10, 4, 8, 3, 3, 4, 2
-    model = ConvTasNet(
-        sources,
-        n_filters=n,
-        kernel_size=kernel,
-        stride=5,
-        bn_chan=b,
-        hid_chan=h,
-        skip_chan=skip,
-        n_blocks=2,
-        n_repeats=2,
-        conv_kernel_size=p,
-        sample_rate=8000,
-    )
-    frames = (8000 - kernel) // 5 + 1
-    separator = n * b + blocks * (b * h + h * p + h * b + h * skip) + skip * sources * n
-    codec = n * kernel + sources * n * kernel
-    assert count_macs(model.eval(), 8000) == frames * (separator + codec)
-
-
-def test_latency_is_a_filter_length_for_causal_networks_only():
-    conf = {"net_conf": {"causal": True, "L": 16}, "corpus": {"sample_rate": 8000}}
-    assert latency_ms(conf) == 2.0
-    conf["net_conf"]["causal"] = False
-    assert latency_ms(conf) is None
 
 
 def test_epochs(tmp_path):

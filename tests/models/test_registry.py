@@ -89,6 +89,15 @@ def test_cln_is_cumulative_and_the_model_does_not_look_ahead():
     ("override", "says"),
     [
         ("net_conf.causal=true", r"net_conf.causal is true, but net_conf.norm 'gln'.*norm: cln"),
+        ("net_conf.causal=true net_conf.norm=bn", "'bn' takes the mean over batches.*norm: cln"),
+        (
+            "net_conf.causal=true net_conf.norm=cln net_conf.padding=symmetric",
+            "net_conf.padding 'symmetric' looks ahead; set net_conf.padding: left",
+        ),
+        ("net_conf.padding=lefft", r"net_conf.padding is 'lefft' \(did you mean 'left'\?\)"),
+        ("net_conf.codec_gate=gru", r"net_conf.codec_gate is 'gru' \(did you mean 'glu'\?\)"),
+        ("net_conf.codec_layers=-1", "net_conf.codec_layers is -1"),
+        ("net_conf.codec_kernel=4", "net_conf.codec_kernel is 4; it must be odd unless padding"),
         ("net_conf.norm=gnl", r"net_conf.norm is 'gnl' \(did you mean 'gln'\?\)"),
         ("net_conf.activate=tanh", "net_conf.activate is 'tanh'"),
         ("net_conf.L=41", "net_conf.L is 41; it must be even"),
@@ -101,7 +110,7 @@ def test_cln_is_cumulative_and_the_model_does_not_look_ahead():
 )
 def test_a_wrong_value_is_named_with_its_key(override, says):
     with pytest.raises(RecipeError, match=says):
-        build_model(conf_of(override))
+        build_model(conf_of(*override.split()))
 
 
 @pytest.mark.parametrize("tag", TAGS)

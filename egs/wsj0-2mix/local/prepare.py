@@ -134,9 +134,7 @@ def count_missing(where: dict[str, str], problems: dict[str, str]) -> str:
     needed = Counter(PurePosixPath(path).parent.parent.name for path in where)
     gone = Counter(PurePosixPath(path).parent.parent.name for path in problems)
     parts = ", ".join(f"{gone[part]} of {needed[part]} of {part}" for part in sorted(gone))
-    return (
-        f"missing are {parts}: is a disc not there? --allow_partial goes on without them"
-    )
+    return f"missing are {parts}: is a disc not there? --allow_partial goes on without them"
 
 
 def leave_out(lists: Lists, bad: dict[str, str], data_dir: Path, n_src: int) -> Lists:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from separation.config import Conf
 from separation.errors import RecipeError
 from separation.files import atomic_path
 
@@ -120,23 +116,6 @@ def read_results(path: Path) -> pd.DataFrame:
             raise RecipeError(f"{path}:{row + 2}: {column} '{table[column][row]}' is not a number")
         table[column] = numbers
     return table
-
-
-def count_macs(model: torch.nn.Module, sample_rate: int) -> int:
-    """Count the multiply-accumulates of convolutions and matrix products for a second of audio."""
-    # Without data nothing is computed, and every layer is the plain operator that is counted.
-    model = deepcopy(model).to("meta")
-    # inference_mode hides the operators from the counter; no_grad does not.
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, sample_rate, device="meta"))
-    return counter.get_total_flops() // 2
-
-
-def latency_ms(conf: Conf) -> float | None:
-    """Algorithmic latency: a filter length for a causal network, None (all of it) for others."""
-    if not conf["net_conf"]["causal"]:
-        return None
-    return 1000.0 * conf["net_conf"]["L"] / conf["corpus"]["sample_rate"]
 
 
 def trained_epochs(exp_dir: Path) -> int | None:

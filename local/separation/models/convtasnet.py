@@ -1,4 +1,4 @@
-"""Conv-TasNet (Luo and Mesgarani 2019) from the paper's letters, by Asteroid."""
+"""Conv-TasNet (Luo and Mesgarani 2019) by Asteroid, for mixtures of any length."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ import torch
 from asteroid.models import ConvTasNet
 from torch import nn
 
-from separation.errors import RecipeError, nearest
-
-# Asteroid's cLN normalises each frame by itself; the paper's cumulative cLN is Asteroid's cgLN.
-NORMS = {"gln": "gLN", "cln": "cgLN", "bn": "bN"}
-ACTIVATIONS = ("sigmoid", "relu", "softmax")
+from separation.models.ragged import ragged, within
 
 
 class WholeConvTasNet(ConvTasNet):
@@ -24,66 +20,37 @@ class WholeConvTasNet(ConvTasNet):
     Files are Asteroid's.
     """
 
-    def forward(self, wav: torch.Tensor) -> torch.Tensor:
-        """Separate ``(batch, time)`` into ``(batch, source, time)``."""
+    def forward(self, wav: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Separate ``(batch, time)`` into ``(batch, source, time)``.
+
+        Args:
+            wav: mixtures, the shorter ones with zeros after their ends.
+            lengths: of each, samples; None: all are as long as the batch. The estimates up to there
+                are those of the mixture by itself, and after it they are zero.
+        """
+        if lengths is None or bool((lengths == wav.shape[-1]).all()):
+            return self._separate(wav)
+        frames = 1 + (lengths - self._kernel).clamp(min=0).add(self._stride - 1) // self._stride
+        with ragged(self, frames):
+            estimates = self._separate(wav)
+        return estimates * within(lengths, estimates)
+
+    @property
+    def _kernel(self) -> int:
+        return self.encoder.filterbank.kernel_size
+
+    @property
+    def _stride(self) -> int:
+        return self.encoder.filterbank.stride
+
+    def _separate(self, wav: torch.Tensor) -> torch.Tensor:
         length = wav.shape[-1]
-        kernel, stride = self.encoder.filterbank.kernel_size, self.encoder.filterbank.stride
-        missing = -(length - kernel) % stride if length > kernel else kernel - length
+        missing = max(self._kernel - length, -(length - self._kernel) % self._stride)
         return super().forward(nn.functional.pad(wav, (0, missing)))[..., :length]
 
     def serialize(self) -> dict[str, Any]:
         """The package of a plain ConvTasNet, which Asteroid loads without this class."""
-        return super().serialize() | {"model_name": ConvTasNet.__name__}
-
-
-def build_convtasnet(net_conf: dict[str, Any], sample_rate: int) -> ConvTasNet:
-    """Map ``net_conf`` to Asteroid's ConvTasNet.
-
-    Args:
-        net_conf: the network block of the YAML.
-        sample_rate: Hz, kept in the saved model.
-
-    Raises:
-        RecipeError: a value that no network can be built from, with its key.
-    """
-    check_net_conf(net_conf)
-    return WholeConvTasNet(
-        n_src=net_conf["num_spks"],
-        n_filters=net_conf["N"],
-        kernel_size=net_conf["L"],
-        stride=net_conf["L"] // 2,
-        bn_chan=net_conf["B"],
-        hid_chan=net_conf["H"],
-        skip_chan=net_conf["Sc"],
-        conv_kernel_size=net_conf["P"],
-        n_blocks=net_conf["X"],
-        n_repeats=net_conf["R"],
-        norm_type=NORMS[net_conf["norm"]],
-        mask_act=net_conf["activate"],
-        causal=net_conf["causal"],
-        sample_rate=sample_rate,
-    )
-
-
-def check_net_conf(net_conf: dict[str, Any]) -> None:
-    """Raise a :class:`RecipeError` that names the key of a wrong value."""
-    for key, known in (("norm", list(NORMS)), ("activate", list(ACTIVATIONS))):
-        if net_conf[key] not in known:
-            hint = nearest(net_conf[key], known)
-            raise RecipeError(
-                f"net_conf.{key} is '{net_conf[key]}'{hint}; known: {', '.join(known)}"
-            )
-    for key in ("N", "L", "B", "H", "P", "X", "R", "num_spks"):
-        if net_conf[key] < 1:
-            raise RecipeError(f"net_conf.{key} is {net_conf[key]}; it must be 1 or more")
-    if net_conf["Sc"] < 0:
-        raise RecipeError(f"net_conf.Sc is {net_conf['Sc']}; it must be 0 (no skip) or more")
-    if net_conf["L"] % 2:
-        raise RecipeError(f"net_conf.L is {net_conf['L']}; it must be even, the stride is L/2")
-    if not net_conf["causal"] and net_conf["P"] % 2 == 0:
-        raise RecipeError(f"net_conf.P is {net_conf['P']}; it must be odd unless causal")
-    if net_conf["causal"] and net_conf["norm"] != "cln":
-        raise RecipeError(
-            f"net_conf.causal is true, but net_conf.norm '{net_conf['norm']}' looks at the whole"
-            " utterance; set net_conf.norm: cln"
+        package = super().serialize()
+        return package | (
+            {"model_name": ConvTasNet.__name__} if type(self) is WholeConvTasNet else {}
         )

@@ -16,8 +16,9 @@ from asteroid.models import BaseModel, ConvTasNet
 from separation.config import Conf
 from separation.errors import RecipeError, nearest
 from separation.files import atomic_path
-from separation.models.convtasnet import WholeConvTasNet, build_convtasnet
+from separation.models.convtasnet import WholeConvTasNet
 from separation.models.fast import speed_up
+from separation.models.net_conf import build_convtasnet
 
 MODELS: dict[str, Callable[[dict[str, Any], int], BaseModel]] = {"convtasnet": build_convtasnet}
 

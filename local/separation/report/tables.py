@@ -76,7 +76,8 @@ def write_markdown(results: pd.DataFrame, path: Path) -> None:
     """Write ``RESULTS.md``: a table a corpus, the exact commands below it."""
     parts = ["# Results", "Made from the CSV files of this folder by `local/report.py`.", LEGEND]
     for corpus in sorted(set(results["corpus"])):
-        parts += [f"## {corpus}", _markdown(corpus_table(results, corpus))]
+        table = corpus_table(results, corpus)
+        parts += [f"## {corpus}", markdown(list(table.columns), table.to_numpy().tolist())]
         for row in commands(results, corpus).itertuples():
             facts = [f"commit {row.commit}"] if row.commit else []
             facts += [row.date] if row.date else []
@@ -85,6 +86,17 @@ def write_markdown(results: pd.DataFrame, path: Path) -> None:
             parts.append(f"```sh\n{row.command}\n```")
     with atomic_path(path) as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def markdown(columns: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown whose columns stand in line, the first one left, the others right."""
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = []
+    for first, *others in [columns, rule, *rows]:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append(f"| {' | '.join([first.ljust(widths[0]), *cells])} |")
+    return "\n".join(lines)
 
 
 def terminal_text(results: pd.DataFrame) -> str:
@@ -106,8 +118,3 @@ def _count(row: object) -> str:
         return EMPTY
     failed = int(row.n_failed)  # type: ignore[attr-defined]
     return _number(row, "n_mixtures", ".0f") + (f" ({failed} failed)" if failed else "")
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    lines = [list(table.columns), ["---"] + ["---:"] * (table.shape[1] - 1), *table.to_numpy()]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -37,7 +37,7 @@ class SeparationSystem(System):
     def common_step(self, batch: Batch, batch_nb: int, train: bool = True) -> torch.Tensor:
         """Mean loss of a batch, dB."""
         mixtures, sources, lengths = batch
-        return self.loss_func(self(mixtures), sources, lengths)
+        return self.loss_func(self(mixtures, lengths), sources, lengths)
 
     def training_step(self, batch: Batch, batch_nb: int) -> torch.Tensor:
         """Loss of a training batch; logged with its mean over the epoch."""

@@ -1,0 +1,55 @@
+"""Describe systems: parameters, work, receptive field and latency, as a table.
+
+Without --tag every system of conf/ is described. The receptive field is that of the convolutions;
+a global norm (gln) sees the whole utterance on top, and such a system has no latency to speak of.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from separation.config import load_config, system_tags
+from separation.errors import run_command
+from separation.models.facts import (
+    count_macs,
+    count_parameters,
+    in_ms,
+    latency,
+    receptive_field,
+)
+from separation.models.registry import build_model
+from separation.report.tables import markdown
+
+COLUMNS = ["system", "parameters", "GMAC/s", "receptive field, ms", "latency, ms"]
+
+
+def main() -> None:
+    """Parse the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tag", nargs="+", default=system_tags(), help="systems of conf/")
+    parser.add_argument(
+        "--corpus", default="espeak-2mix", help="whose settings to describe it with"
+    )
+    parser.add_argument("overrides", nargs="*", help="key=value of the YAML, after --")
+    arguments = parser.parse_args()
+    rows = [row(arguments.corpus, tag, arguments.overrides) for tag in arguments.tag]
+    print(markdown(COLUMNS, rows))
+
+
+def row(corpus: str, tag: str, overrides: list[str]) -> list[str]:
+    """The cells of one system."""
+    conf = load_config(corpus, tag, None, overrides)
+    net_conf, rate = conf["net_conf"], conf["corpus"]["sample_rate"]
+    model = build_model(conf)
+    delay = in_ms(latency(net_conf), rate)
+    return [
+        tag,
+        f"{count_parameters(model) / 1e6:.2f} M",
+        f"{count_macs(model, rate) / 1e9:.2f}",
+        f"{in_ms(receptive_field(net_conf), rate):.0f}",
+        "whole utterance" if delay is None else f"{delay:g}",
+    ]
+
+
+if __name__ == "__main__":
+    run_command(main)

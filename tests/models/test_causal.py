@@ -1,0 +1,108 @@
+"""Who hears the future, to the sample; and lengths."""
+
+import pytest
+import torch
+
+from separation.config import load_config, system_tags
+from separation.models.facts import latency
+from separation.models.registry import build_model
+
+SMALL = [
+    *["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=3", "net_conf.R=2"],
+    "net_conf.Sc=6",
+]
+VARIANTS = {
+    **{tag: (tag, []) for tag in system_tags()},
+    "frame norm": ("causal", ["net_conf.norm=cln_frame"]),
+    "left padding": ("convtasnet", ["net_conf.norm=bn", "net_conf.padding=left"]),
+    "without affine": ("deep_causal", ["net_conf.affine=false"]),
+    "gated": ("deep_causal", ["net_conf.codec_gate=glu", "net_conf.codec_dilated=false"]),
+    "two taps": ("deep_causal", ["net_conf.P=2", "net_conf.codec_kernel=2", "net_conf.L=16"]),
+    "softmax": ("causal", ["net_conf.activate=softmax", "net_conf.Sc=0", "net_conf.L=2"]),
+    "symmetric": ("convtasnet", ["net_conf.norm=bn"]),
+    "global norm, left padding": ("convtasnet", ["net_conf.padding=left"]),
+}
+
+
+def build(name):
+    tag, overrides = VARIANTS[name]
+    torch.manual_seed(0)
+    conf = load_config("espeak-2mix", tag, None, [*SMALL, *overrides])
+    return build_model(conf).eval(), conf["net_conf"]
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("length", [1200, 1213])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_an_output_sample_sees_its_latency_and_nothing_later(name, length, batch):
+    """Changed from sample n on, the input leaves every output sample before n - (L - 1) alone.
+
+    To the last bit; and the one at that place changes, for an n at which a frame ends.
+    """
+    model, net_conf = build(name)
+    delay = latency(net_conf)
+    wav = torch.randn(batch, length)
+    hop = net_conf["L"] // 2
+    with torch.no_grad():
+        before = model(wav)
+        for n in (0, 1, 700 - 700 % hop - 1, 700 - 700 % hop, 811, length - 1):
+            later = wav.clone()
+            later[:, n:] = torch.randn(batch, length - n)
+            after = model(later)
+            changed = torch.nonzero((after != before).any(0).any(0)).flatten()
+            if delay is None:
+                assert int(changed[0]) == 0, f"a global norm sees everything, from {n} too"
+                continue
+            assert int(changed[0]) >= n - (delay - 1)
+            # Where the last sample of a frame changed, its first does; that what comes through many
+            # layers from a frame ahead is more than rounding is not said.
+            if delay == net_conf["L"] and n % hop == hop - 1 and n >= delay:
+                assert int(changed[0]) == n - (delay - 1)
+            assert int(changed[0]) <= n
+    assert (delay is None) == (net_conf["norm"] == "gln")
+    assert (delay == net_conf["L"]) == (net_conf["causal"] or name == "left padding")
+
+
+@pytest.mark.parametrize("name", ["causal", "deep_causal", "convtasnet", "deep"])
+def test_output_is_as_long_as_the_input(name):
+    model, _ = build(name)
+    with torch.no_grad():
+        for length in (*range(1, 130), *range(130, 5001, 97), 4999, 5000):
+            assert model(torch.zeros(1, length)).shape == (1, 2, length)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_batch_of_ragged_lengths_equals_one_by_one(name):
+    model, _ = build(name)
+    mixtures = [torch.randn(length) for length in (1200, 807, 437, 30, 1)]
+    together, lengths = pad(mixtures)
+    with torch.no_grad():
+        estimates = model(together, lengths)
+        for row, mixture in enumerate(mixtures):
+            alone = model(mixture[None])[0]
+            found = estimates[row, :, : len(mixture)]
+            torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-5 * alone.abs().max())
+            assert not estimates[row, :, len(mixture) :].any()
+        # What the batch was padded with cannot be told from the mixtures without their lengths.
+        if name == "convtasnet":
+            assert (model(together)[1, :, :807] - estimates[1, :, :807]).abs().max() > 1e-3
+        assert torch.equal(model(together, torch.full((5,), 1200)), model(together))
+
+
+@pytest.mark.parametrize("name", ["convtasnet", "deep", "deep_causal"])
+def test_gradients_of_a_ragged_batch_are_those_one_by_one(name):
+    model = build(name)[0].double()
+    mixtures = [torch.randn(length, dtype=torch.float64) for length in (900, 431)]
+    gradients = []
+    for batches in ([pad(mixtures)], [pad([mixture]) for mixture in mixtures]):
+        model.zero_grad()
+        for batch in batches:
+            model(*batch).square().sum().backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-12)
+
+
+def pad(mixtures):
+    lengths = torch.tensor([len(mixture) for mixture in mixtures])
+    return torch.nn.utils.rnn.pad_sequence(mixtures, batch_first=True), lengths
