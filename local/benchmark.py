@@ -1,156 +1,70 @@
-"""Measure this project against the plain way to do the same, in one run on one machine.
+"""Measure this project against stock Asteroid, or the plain way, in one run on one machine.
 
-``python local/benchmark.py mixing`` mixes one list twice: with stage 1 and with a loop of soundfile
-and scipy.resample_poly as ports of the official recipe have it.
+training    a training step against Asteroid's network, loss and optimizer
+inference   separation against Asteroid's network
+loading     loaders of training chunks against one that reads as Asteroid's LibriMix does
+mixing      stage 1 against a loop of soundfile and scipy.resample_poly
+
+The tables are in Markdown. Ratios hold where absolute figures drift; keep the machine quiet.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import os
-import shutil
-import tempfile
-import time
 from pathlib import Path
 
-import numpy as np
-import soundfile
-from scipy.signal import lfilter, resample_poly
-
-from separation.corpus.levels import active_level
-from separation.corpus.lists import SPLITS, ListLine, Utterance, make_lists, read_split, write_lists
-from separation.corpus.mixing import mix_split
+from separation.benchmark.loading import compare_loading
+from separation.benchmark.mixing import compare_mixing
+from separation.benchmark.networks import Work, compare_inference, compare_training
+from separation.config import load_config
 from separation.errors import RecipeError, run_command
-from separation.report.tables import markdown
-
-RECORDED_RATE = 16000
-MIXTURE_RATE = 8000
-USES = 4.56  # of a recording, as in WSJ0-2mix: 20000 mixtures of 8769 recordings
-SECONDS = (3.0, 11.0)  # of a recording: as long as WSJ0's, 7 on average
-WARM_UP = 8  # mixtures that start the processes
 
 
 def main() -> None:
-    """Parse the command line and run one benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    add_mixing(commands.add_parser("mixing", help="stage 1 against a plain loop"))
-    arguments = parser.parse_args()
-    arguments.run(arguments)
-
-
-def add_mixing(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``mixing``."""
-    parser.add_argument("--mixtures", type=int, default=1000, help="length of the list")
-    parser.add_argument("--nj", type=int, default=os.cpu_count(), help="processes of stage 1")
-    parser.add_argument("--dir", type=Path, help="where to work (default: the system's)")
-    parser.set_defaults(run=run_mixing)
-
-
-def run_mixing(arguments: argparse.Namespace) -> None:
-    """Mix one list of synthetic 16 kHz recordings to 8 kHz in both ways, and compare."""
-    if arguments.mixtures < 1 or arguments.nj < 1:
-        raise RecipeError("--mixtures and --nj: 1 or more")
-    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=arguments.dir) as name:
-        data_dir = Path(name)
-        lines = make_recordings(data_dir, arguments.mixtures)
-        listed = sorted({path for line in lines for path in line.paths})
-        levels = {path: measure(data_dir / "sources" / path) for path in listed}
-
-        processes = str(arguments.nj)
-        rows = []
-        for kind, given in (("levels from a file", levels), ("levels measured", None)):
-            for folder in ("plain", "ours"):  # to write over a file takes longer
-                shutil.rmtree(data_dir / folder, ignore_errors=True)
-            start = time.perf_counter()
-            plain_loop(data_dir, lines, given)
-            plain = time.perf_counter() - start
-            # The processes start outside the measurement: on a whole corpus that is nothing.
-            stage_1(data_dir, "cv", arguments.nj, None)
-            start = time.perf_counter()
-            stage_1(data_dir, "tr", arguments.nj, given)
-            ours = time.perf_counter() - start
-            rows.append([f"plain loop, {kind}", "1", f"{len(lines) / plain:.0f}", "1"])
-            ratio = f"{plain / ours:.1f}"
-            rows.append([f"stage 1, {kind}", processes, f"{len(lines) / ours:.0f}", ratio])
-        print(markdown(["mixing", "processes", "mixtures/s", "ratio"], rows))
-        print(
-            f"{len(lines)} mixtures of {len(listed)} recordings;"
-            f" largest difference of a sample: {difference(data_dir, lines)} of 32768"
-        )
-
-
-def stage_1(data_dir: Path, split: str, nj: int, levels: dict[str, float] | None) -> None:
-    """Mix a split as ``local/mix.py`` does."""
-    mix_split(data_dir, data_dir / "ours", split, MIXTURE_RATE, "min", 2, nj, levels)
-
-
-def make_recordings(data_dir: Path, n_mixtures: int) -> list[ListLine]:
-    """Write recordings like WSJ0's in number, length and format, and lists of them.
-
-    Returns:
-        the list of the training split.
-    """
-    rng = np.random.default_rng(0)
-    utterances = []
-    for number in range(max(4, round(2 * n_mixtures / USES))):
-        time_axis = np.arange(round(rng.uniform(*SECONDS) * RECORDED_RATE)) / RECORDED_RATE
-        shaped = lfilter([1], [1, -1.3, 0.6], rng.standard_normal(len(time_axis)))
-        syllables = np.sin(2 * np.pi * rng.uniform(1, 2) * time_axis).clip(0)
-        signal = rng.uniform(0.005, 0.05) * shaped * syllables
-        path = Path(f"{number % 4}") / f"{number % 4}{number}.wav"
-        (data_dir / "sources" / path).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(data_dir / "sources" / path, signal.clip(-1, 1), RECORDED_RATE)
-        for split in SPLITS:
-            utterances.append(Utterance(path.as_posix(), f"{number % 4}", "", split))
-    write_lists(
-        data_dir,
-        utterances,
-        make_lists(utterances, 2, {"tr": n_mixtures, "cv": WARM_UP, "tt": 0}, seed=0),
+    """Parse the command line, run one benchmark, print its table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    return read_split(data_dir, 2, "tr")
-
-
-def measure(path: Path) -> float:
-    """The level of a recording at 8 kHz, by the plain way."""
-    samples = resample_poly(soundfile.read(path)[0], MIXTURE_RATE, RECORDED_RATE)
-    return active_level(samples, MIXTURE_RATE, band_pass=True)
-
-
-def plain_loop(data_dir: Path, lines: list[ListLine], levels: dict[str, float] | None) -> None:
-    """Mix one line after the other, each from its recordings."""
-    for folder in ("mix", "s1", "s2"):
-        (data_dir / "plain" / folder).mkdir(parents=True, exist_ok=True)
-    for line in lines:
-        sources = []
-        for path, gain in zip(line.paths, line.gains, strict=True):
-            recorded, rate = soundfile.read(data_dir / "sources" / path)
-            samples = resample_poly(recorded, MIXTURE_RATE, rate)
-            level = levels[path] if levels else active_level(samples, MIXTURE_RATE, band_pass=True)
-            sources.append(samples / math.sqrt(level) * 10 ** (gain / 20))
-        length = min(map(len, sources))
-        signals = [sum(s[:length] for s in sources), *(s[:length] for s in sources)]
-        scale = 0.9 / max(np.abs(signal).max() for signal in signals)
-        for folder, signal in zip(("mix", "s1", "s2"), signals, strict=True):
-            soundfile.write(
-                data_dir / "plain" / folder / f"{line.mixture_id}.wav",
-                np.round(2**15 * scale * signal).astype(np.int16),
-                MIXTURE_RATE,
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, batch_size in (("training", 4), ("inference", 1), ("loading", 8)):
+        command = commands.add_parser(name)
+        command.add_argument("--batch_size", type=int, default=batch_size)
+        command.add_argument("--chunk_size", type=int, default=32000, help="samples")
+        command.add_argument("--repetitions", type=int, default=7)
+        if name != "loading":
+            command.add_argument("--tag", nargs="+", default=["convtasnet", "paper"])
+            command.add_argument(
+                "--peer",
+                type=Path,
+                nargs="+",
+                default=[],
+                help="checkouts of JusperLee/Conv-TasNet or kaituoxu/Conv-TasNet to time, too",
             )
+            command.add_argument("overrides", nargs="*", help="key=value of the YAML, after --")
+    mixing = commands.add_parser("mixing")
+    mixing.add_argument("--mixtures", type=int, default=1000, help="length of the list")
+    for command in (commands.choices["loading"], mixing):
+        command.add_argument("--nj", type=int, default=os.cpu_count(), help="processes")
+        command.add_argument("--dir", type=Path, help="where to work (default: the system's)")
+    print(run(parser.parse_args()))
 
 
-def difference(data_dir: Path, lines: list[ListLine]) -> int:
-    """The largest difference of a sample between the files of both ways."""
-    worst = 0
-    for folder in ("mix", "s1", "s2"):
-        for line in lines:
-            plain, ours = (
-                soundfile.read(place / folder / f"{line.mixture_id}.wav", dtype="int16")[0]
-                for place in (data_dir / "plain", data_dir / "ours" / "tr")
-            )
-            worst = max(worst, int(np.abs(plain.astype(int) - ours).max()))
-    return worst
+def run(arguments: argparse.Namespace) -> str:
+    """Run the benchmark that the command line names; returns its table."""
+    for name in ("batch_size", "chunk_size", "repetitions", "mixtures", "nj"):
+        if getattr(arguments, name, 1) < 1:
+            raise RecipeError(f"--{name} {getattr(arguments, name)}: 1 or more")
+    if arguments.command == "mixing":
+        return compare_mixing(arguments.mixtures, arguments.nj, arguments.dir)
+    work = Work(arguments.batch_size, arguments.chunk_size, arguments.repetitions)
+    if arguments.command == "loading":
+        return compare_loading(work, arguments.nj, arguments.dir)
+    systems = {
+        tag: load_config("espeak-2mix", tag, None, arguments.overrides) for tag in arguments.tag
+    }
+    compare = compare_training if arguments.command == "training" else compare_inference
+    return compare(systems, work, arguments.peer)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""The benchmark runs, and both ways that it compares give the same files."""
+"""Benchmarks run, and what they compare is the same; how fast it is, is not tested."""
 
 import re
 import sys
 
 import pytest
+import torch
 
 import benchmark
+from separation.benchmark import mixing
+from separation.benchmark.peers import load_peer
+from separation.config import load_config
 from separation.errors import RecipeError
 
 
@@ -15,7 +19,7 @@ def run(monkeypatch, *words):
 
 
 def test_mixing_is_compared_with_a_plain_loop(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(benchmark, "SECONDS", (0.5, 0.7))
+    monkeypatch.setattr(mixing, "SECONDS", (0.5, 0.7))
     run(monkeypatch, "mixing", "--mixtures", "6", "--nj", "1", "--dir", str(tmp_path))
     lines = capsys.readouterr().out.splitlines()
     assert len({len(line) for line in lines[:6]}) == 1  # a table whose columns stand in line
@@ -32,3 +36,104 @@ def test_mixing_is_compared_with_a_plain_loop(monkeypatch, capsys, tmp_path):
 def test_no_mixtures_are_an_error(monkeypatch):
     with pytest.raises(RecipeError, match="1 or more"):
         run(monkeypatch, "mixing", "--mixtures", "0")
+
+
+TINY = ["N=8", "B=4", "H=6", "Sc=4", "X=2", "R=1", "L=16"]
+SIZES = [f"net_conf.{size}" for size in TINY]
+
+
+def table_of(text):
+    return [[c.strip() for c in line.strip("|").split("|")] for line in text if line[0] == "|"]
+
+
+@pytest.mark.parametrize("command", ["training", "inference"])
+def test_networks_are_compared_with_asteroid_s(monkeypatch, capsys, tmp_path, command):
+    write_peer(tmp_path)
+    options = ["--chunk_size", "2000", "--repetitions", "1", "--batch_size", "2"]
+    tags = ["--tag", "convtasnet", "deep_causal", "--peer", str(tmp_path / "theirs")]
+    run(monkeypatch, command, *options, *tags, "--", *SIZES)
+    lines = capsys.readouterr().out.splitlines()
+    table = table_of(lines)
+    assert [row[0] for row in table[2:]] == [
+        f"{tag}, {name}"
+        for tag in ("convtasnet", "deep_causal")
+        for name in ("Asteroid", "this project", "theirs")
+    ]
+    for stock, ours, theirs in (table[2:5], table[5:8]):
+        assert stock[2] == "1.00"
+        for row in (ours, theirs):
+            # Rounded figures: the ratio is that of what is printed.
+            assert float(row[2]) == pytest.approx(
+                float(row[1]) / float(stock[1]), rel=0.05, abs=0.05
+            )
+    assert "GFLOP/s" in lines[-1]
+
+
+def write_peer(folder):
+    """A checkout with a network of another repository's name and place."""
+    (folder / "theirs").mkdir()
+    (folder / "theirs" / "Conv_TasNet.py").write_text(
+        "import torch\n"
+        "class ConvTasNet(torch.nn.Module):\n"
+        "    def __init__(self, N, L, B, H, P, X, R, norm, num_spks, activate, causal):\n"
+        "        super().__init__()\n"
+        "        self.weight = torch.nn.Parameter(torch.ones(num_spks, 1, 1))\n"
+        "        self.told = (N, L, B, H, P, X, R, norm, num_spks, activate, causal)\n"
+        "    def forward(self, x):\n"
+        "        return list(self.weight * x[None, :, 4:])\n"
+    )
+
+
+def test_a_peer_gets_its_sizes_and_gives_sources(tmp_path):
+    write_peer(tmp_path)
+    net_conf = load_config("espeak-2mix", "causal", None, [])["net_conf"]
+    peer = load_peer(tmp_path / "theirs", net_conf)
+    assert peer.network.told == (512, 40, 128, 256, 3, 7, 2, "cln", 2, "sigmoid", True)
+    wav = torch.randn(3, 50)
+    assert torch.equal(peer(wav)[:, 1, :46], wav[:, 4:])
+    assert not peer(wav)[..., 46:].any()
+
+
+def test_the_modules_beside_a_peer_are_found(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "beside.py").write_text("SOURCES = 2\n")
+    (tmp_path / "src" / "conv_tasnet.py").write_text(
+        "import torch\n"
+        "import beside\n"
+        "class ConvTasNet(torch.nn.Module):\n"
+        "    def __init__(self, N, L, B, H, P, X, R, C, norm_type, causal):\n"
+        "        super().__init__()\n"
+        "        self.told = (C, norm_type, causal)\n"
+        "    def forward(self, x):\n"
+        "        return x[:, None].repeat(1, beside.SOURCES, 1)\n"
+    )
+    net_conf = load_config("espeak-2mix", "convtasnet", None, [])["net_conf"]
+    before = list(sys.path)
+    peer = load_peer(tmp_path, net_conf)
+    assert sys.path == before
+    assert peer.network.told == (2, "gLN", False)
+    assert peer(torch.randn(3, 50)).shape == (3, 2, 50)
+
+
+def test_no_peer_is_an_error(tmp_path):
+    net_conf = load_config("espeak-2mix", "convtasnet", None, [])["net_conf"]
+    with pytest.raises(RecipeError, match="has none of Conv_TasNet.py"):
+        load_peer(tmp_path, net_conf)
+    (tmp_path / "Conv_TasNet.py").write_text("import nothing_of_that_name\n")
+    with pytest.raises(RecipeError, match="cannot be imported: No module named"):
+        load_peer(tmp_path, net_conf)
+
+
+def test_loaders_are_compared_with_asteroid_s(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(mixing, "SECONDS", (0.5, 0.7))
+    monkeypatch.setattr("separation.benchmark.loading.N_MIXTURES", 6)
+    options = ["--chunk_size", "2000", "--repetitions", "1", "--nj", "1", "--dir", str(tmp_path)]
+    run(monkeypatch, "loading", *options)
+    table = table_of(capsys.readouterr().out.splitlines())
+    assert table[0] == ["loading", "chunks/s", "ratio"]
+    names = [row[0].split(",")[0] for row in table[2:]]
+    assert names == ["as Asteroid's LibriMix"] + 3 * ["this project"]
+    assert table[2][2] == "1.00"
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(RecipeError, match="--chunk_size 90000: no mixture is that long"):
+        run(monkeypatch, "loading", *options, "--chunk_size", "90000")
