@@ -172,9 +172,21 @@ def _grow(conf: Conf, peers: list[Path], name: str, work: Work) -> float:
     tiny = Work(1, conf["net_conf"]["L"] * 4, 1)
     model = contenders(conf, peers)[name]()
     training_step(model, conf, tiny)()  # the optimizer's state, and what Torch loads on first use
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     training_step(model, conf, work)()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (peak_memory() - before) / 1024
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had, in KiB."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # on Linux getrusage starts with what the parent had
+        return next(
+            int(line.split()[1])
+            for line in status.read_text(encoding="utf-8").splitlines()
+            if line.startswith("VmHWM")
+        )
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def peak_flops(size: int = 1024, repetitions: int = 10) -> float:
