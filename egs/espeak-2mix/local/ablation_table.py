@@ -1,0 +1,59 @@
+"""The table of an ablation: a row a system, the mean over its seeds, best first."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from separation.errors import run_command
+from separation.files import atomic_path
+from separation.report.tables import load_results, markdown
+
+COLUMNS = ["system", "SI-SDRi tt", "each seed", "SI-SDRi tr", "parameters", "GMAC/s", "epochs"]
+
+
+def main() -> None:
+    """Parse the command line, write ABLATION.md beside the results, print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results_dir", type=Path)
+    folder = parser.parse_args().results_dir
+    text = "\n\n".join(
+        [
+            "# Ablation of conf/small.yaml on espeak-2mix",
+            "Made by `egs/espeak-2mix/ablation.sh`, which says in what each system differs from"
+            " `small`. All had the same minutes of training. Means over seeds, dB.",
+            ablation_table(load_results(folder)),
+        ]
+    )
+    with atomic_path(folder / "ABLATION.md") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def ablation_table(results: pd.DataFrame) -> str:
+    """Make the table from rows whose tags are ``<system>-seed<number>``."""
+    rows = results[results["subset"] == "all"].copy()
+    rows[["system", "seed"]] = rows["tag"].str.rsplit("-seed", n=1, expand=True)
+    table = []
+    for system, of_system in rows.groupby("system"):
+        seeds = of_system[of_system["split"] == "tt"].sort_values("seed")
+        seen = of_system[of_system["split"] == "tr"]
+        facts = seeds.iloc[0]
+        cells = [
+            str(system),
+            f"{seeds['si_sdri'].mean():.2f}",
+            ", ".join(f"{value:.2f}" for value in seeds["si_sdri"]),
+            f"{seen['si_sdri'].mean():.2f}",
+            f"{facts['parameters'] / 1e6:.2f} M",
+            f"{facts['macs_per_second'] / 1e9:.2f}",
+            f"{seeds['epochs'].mean():.0f}",
+        ]
+        table.append((seeds["si_sdri"].mean(), cells))
+    table.sort(key=lambda row: row[0], reverse=True)
+    return markdown(COLUMNS, [cells for _, cells in table])
+
+
+if __name__ == "__main__":
+    run_command(main)
