@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # The recipe, from nothing to a table of results: stages 0 to 5. ./run.sh --help tells the options.
 set -euo pipefail
+unset CDPATH # which would have cd print, and go elsewhere
 
 # shellcheck disable=SC2034  # most are read by their name only
 {
   stage='' stop_stage=5 corpus=espeak-2mix corpus_dir='' tag='' conf='' resume='' help=''
   n_src='' sample_rate='' mode='' nj='' devices='' num_nodes='' seed=''
-  lists='' keep_going='' allow_partial=''
+  lists='' levels_file='' keep_going='' allow_partial=''
 }
-names=(stage stop_stage corpus corpus_dir lists keep_going allow_partial tag conf n_src sample_rate
-  mode nj devices num_nodes seed resume help)
+names=(stage stop_stage corpus corpus_dir lists levels_file keep_going allow_partial tag conf n_src
+  sample_rate mode nj devices num_nodes seed resume help)
 
 say() { echo "run.sh: $*"; }
 die() { echo "run.sh: $*" >&2; exit 1; }
@@ -23,9 +24,10 @@ Without options: all of it, on the embedded corpus. A stage that is done is not 
 
   --corpus NAME        $(corpora) (default: $corpus)
   --corpus_dir DIR     the corpus' recordings, where you have them
-  --lists DIR|ZIP      the corpus' mixing lists, where you have them
+  --lists DIR|ZIP      the corpus' mixing lists, where you have them (wsj0-2mix)
+  --levels_file PATH   active speech levels to mix with, a file or folder of lines "utterance power"
   --keep_going         tell every bad recording of the corpus before giving up, not the first alone
-  --allow_partial      leave out mixtures of missing or bad recordings, for experiments
+  --allow_partial      leave out mixtures of missing or bad recordings, for experiments (wsj0-2mix)
   --tag NAME           the system, a file conf/NAME.yaml: $(tags)
                        (default: the corpus' own, default_tag in egs/NAME/conf.yaml)
   --conf FILE          the system's file, for a new --tag
@@ -104,9 +106,13 @@ due() {
     say "stage $1: done before, see $2 (--stage $1 does it again)"
     return 1
   fi
-  [ "$1" != 3 ] || die "$2 was trained with other settings: --resume goes on with it under these," \
-    "another --tag (with --conf) keeps it, --stage 3 replaces it"
+  [ "$1" != 3 ] || trained_otherwise "$2"
   say "stage $1: was done with other settings; doing it again"
+}
+
+trained_otherwise() {
+  die "$1 was trained with other settings: --resume goes on with it under these," \
+    "another --tag (with --conf) keeps it, --stage 3 replaces it"
 }
 
 # begin STAGE FOLDER KEY WHAT: what is built on this stage's result is no longer done.
@@ -190,11 +196,16 @@ if [ -n "$corpus_dir" ]; then
   [ -n "$folder" ] || die "--corpus_dir $corpus_dir: no such folder"
   corpus_dir=$folder
 fi
-if [ -n "$lists" ]; then
-  file=$(absolute "$(dirname -- "$lists")")/$(basename -- "$lists")
-  [ -e "$file" ] || die "--lists $lists: no such folder or file"
-  lists=$file
-fi
+for name in lists levels_file; do
+  [ -n "${!name}" ] || continue
+  file=$(absolute "$(dirname -- "${!name}")")/$(basename -- "${!name}")
+  [ -e "$file" ] || die "--$name ${!name}: no such folder or file"
+  printf -v "$name" '%s' "$file"
+done
+for name in lists allow_partial; do
+  [ -z "${!name}" ] || grep -q "^  $name:" "egs/$corpus/conf.yaml" ||
+    die "--$name: the corpus $corpus has no use for it"
+done
 
 # An option is another word for a key of the YAML: the defaults stand there, and only there.
 overrides=(--)
@@ -207,6 +218,7 @@ done
 quoted() { printf "'%s'" "${1//\'/\'\'}"; } # for YAML
 [ -z "$corpus_dir" ] || overrides+=("corpus.corpus_dir=$(quoted "$corpus_dir")")
 [ -z "$lists" ] || overrides+=("corpus.lists=$(quoted "$lists")")
+[ -z "$levels_file" ] || overrides+=("corpus.levels_file=$(quoted "$levels_file")")
 overrides+=("$@")
 
 # ---- the plan -----------------------------------------------------------------------------------
@@ -278,6 +290,31 @@ data_args=(--corpus "$corpus" --data_dir "$data_dir")
 # A corpus that comes mixed has a stage 2 of its own, and nothing to do in stage 1.
 metadata=local/metadata.py
 [ ! -f "egs/$corpus/$metadata" ] || metadata=egs/$corpus/$metadata
+
+# A system that was trained on the corpus as it is keeps its corpus.
+if [ -z "$stage$resume" ] && [ "$stop_stage" -ge 3 ] && [ -f "$exp_dir/.done.stage3" ] &&
+  [ "$(cat "$exp_dir/.done.stage3")" != "$train_key" ]; then
+  trained_otherwise "$exp_dir"
+fi
+if [ -n "$resume" ] && [ "${stage:-0}" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+  python - "$corpus" "$tag" "$conf" "$exp_dir" "${overrides[@]}" <<'PY'
+import sys
+from pathlib import Path
+
+from separation.config import load_config
+from separation.errors import run_command
+from separation.training.resume import check_resume
+
+
+def main():
+    corpus, tag, conf_file, exp_dir, _, *overrides = sys.argv[1:]
+    conf = load_config(corpus, tag, Path(conf_file) if conf_file else None, overrides)
+    check_resume(conf, Path(exp_dir))
+
+
+run_command(main)
+PY
+fi
 
 # ---- the stages ---------------------------------------------------------------------------------
 if due 0 "$data_dir" "$data_key"; then

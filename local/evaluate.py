@@ -33,7 +33,8 @@ from separation.evaluation.results import (
     write_results,
 )
 from separation.inference.separator import Separator, pick_device
-from separation.models.facts import count_macs, in_ms, latency
+from separation.models.facts import count_macs, count_parameters, in_ms, latency
+from separation.models.registry import build_model
 from separation.training.progress import commit_name
 
 
@@ -59,7 +60,7 @@ def main() -> None:
     facts = SystemFacts(
         corpus=corpus,
         tag=tag,
-        parameters=sum(p.numel() for p in separator.model.parameters()),
+        parameters=count_parameters(build_model(conf)),
         macs_per_second=count_macs(separator.model, separator.sample_rate),
         real_time_factor=round(real_time_factor(separator, tables[splits[0]]), 5),
         latency_ms=in_ms(latency(conf["net_conf"]), separator.sample_rate),

@@ -10,7 +10,8 @@ from separation.config import load_config, save_resolved, wav_folder
 from separation.corpus.manifest import read_fingerprint
 from separation.errors import run_command
 from separation.training.progress import is_first_process, set_up_logging, write_environment
-from separation.training.trainer import check, train
+from separation.training.resume import check_resume
+from separation.training.trainer import Training
 
 
 def main() -> None:
@@ -26,14 +27,17 @@ def main() -> None:
     arguments = parser.parse_args()
     conf = load_config(arguments.corpus, arguments.tag, arguments.conf, arguments.overrides)
     exp_dir, wav_dir = arguments.exp_dir, wav_folder(arguments.data_dir, conf)
-    check(conf)
+    if arguments.resume:
+        check_resume(conf, exp_dir)
+    training = Training(conf, arguments.data_dir, wav_dir, exp_dir)
+    # Nothing of an earlier training is touched before all that this one needs is there.
     if is_first_process():  # Lightning starts this script once more for every other device
         if not arguments.resume:
             forget(exp_dir)
         set_up_logging(exp_dir / "train.log")
         save_resolved(conf, exp_dir / "conf.yaml")
         write_environment(exp_dir / "environment.txt", read_fingerprint(wav_dir))
-    train(conf, arguments.data_dir, wav_dir, exp_dir, arguments.resume)
+    training.run(arguments.resume)
     print(f"the model is {exp_dir}/best_model.pth")
 
 

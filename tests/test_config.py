@@ -59,6 +59,10 @@ def test_three_speakers_need_one_option():
     [
         ("optim.lrr=1", r"command line: unknown key 'optim.lrr' \(did you mean 'lr'\?\)"),
         ("optm.lr=1", r"unknown key 'optm' \(did you mean 'optim'\?\)"),
+        ("corpus.mode=mni", "corpus.mode is 'mni'; it must be min or max"),
+        ("corpus.n_src=1", "corpus.n_src is 1; it must be 2 or more"),
+        ("corpus.sample_rate=-8000", "corpus.sample_rate is -8000"),
+        ("training.max_epochs=.inf", "'training.max_epochs' must be a whole number"),
         ("optim.lr=fast", "'optim.lr' must be a number, not 'fast'"),
         ("training.max_epochs=1.5", "'training.max_epochs' must be a whole number"),
         ("net_conf.causal=1", "'net_conf.causal' must be true or false"),

@@ -27,6 +27,9 @@ def make(path):
     path.touch()
 if name == "train":
     make(value("--exp_dir") / "checkpoints" / "last.ckpt")
+    (value("--exp_dir") / "conf.yaml").write_text(
+        "{model: toy, net_conf: {N: 8, num_spks: 2}, corpus: {sample_rate: 8000}}"
+    )
 if os.path.exists("hang_" + name):
     with open("ready", "w") as ready:  # a fifo: whoever reads it knows that this runs
         ready.write(str(os.getpid()))
@@ -50,6 +53,7 @@ elif name == "report":
 BASE = """
 seed: 0
 nj: 0
+model: toy
 corpus: {name: "", default_tag: small, corpus_dir: "", sample_rate: 8000, mode: min, n_src: 2}
 net_conf: {N: 16, num_spks: 2}
 optim: {lr: 1.0e-3}
@@ -64,11 +68,19 @@ class Recipe:
 
     def __init__(self, root):
         self.root = root
-        for folder in ("conf", "egs/toy-2mix/local", "egs/other/local", "local/separation"):
+        for folder in (
+            "conf",
+            "egs/toy-2mix/local",
+            "egs/other/local",
+            "local/separation/training",
+        ):
             (root / folder).mkdir(parents=True)
         shutil.copy(ROOT / "run.sh", root)
-        for name in ("__init__", "config", "errors", "files"):
-            shutil.copy(ROOT / "local" / "separation" / f"{name}.py", root / "local" / "separation")
+        for name in ("__init__", "config", "errors", "files", "training/resume"):
+            shutil.copy(
+                ROOT / "local" / "separation" / f"{name}.py",
+                root / "local" / "separation" / f"{name}.py",
+            )
         (root / "path.sh").write_text(
             f'export PATH="{Path(sys.executable).parent}:$PATH" PYTHONPATH="$PWD/local"\n'
         )
@@ -193,13 +205,14 @@ def test_the_command_line_is_recorded_so_that_a_shell_reads_it_back(recipe):
     assert words[-4:] == ["--seed", "5", "--", "evaluation.splits=[tt, cv]"]
 
 
-def test_other_corpus_settings_redo_the_corpus_and_spare_the_model(recipe):
+def test_other_corpus_settings_spare_the_model_and_its_corpus(recipe):
     recipe()
     code, ran = recipe("--seed", "1")
-    assert (code, ran) == (1, STAGES[:3])
-    assert recipe.out.count("was done with other settings; doing it again") == 1
+    assert (code, ran) == (1, [])
     assert "exp/toy-2mix_small was trained with other settings" in recipe.err
     assert len(recipe.err.splitlines()) == 1
+    assert recipe("--seed", "1", "--stop_stage", "2") == (0, STAGES[:3])
+    assert recipe.out.count("was done with other settings; doing it again") == 1
 
 
 def test_other_training_settings_never_overwrite_a_model_silently(recipe):
@@ -210,6 +223,34 @@ def test_other_training_settings_never_overwrite_a_model_silently(recipe):
     assert "--resume" in recipe.arguments("train")
     assert recipe("--", "optim.lr=0.1") == (0, ["report"])
     assert recipe("--stage", "3") == (0, STAGES[3:])
+
+
+def test_resuming_what_cannot_be_resumed_leaves_everything_as_it_is(recipe):
+    assert recipe("--resume", "--stage", "3") == (1, [])
+    assert "nothing to --resume from" in recipe.err
+    recipe()
+    assert recipe("--resume", "--", "net_conf.N=16") == (1, [])
+    assert "was trained with net_conf.N=8, not 16" in recipe.err
+    assert recipe() == (0, ["report"])
+
+
+def test_options_that_a_corpus_has_no_use_for(recipe):
+    assert recipe("--allow_partial") == (1, [])
+    assert recipe.err == "run.sh: --allow_partial: the corpus toy-2mix has no use for it\n"
+    assert recipe("--lists", str(recipe.root)) == (1, [])
+    assert "--lists: the corpus toy-2mix has no use for it" in recipe.err
+    assert recipe("--levels_file", "nowhere.txt") == (1, [])
+    assert recipe.err == "run.sh: --levels_file nowhere.txt: no such folder or file\n"
+
+
+def test_a_relative_path_is_relative_to_the_caller_whatever_cdpath_says(
+    recipe, monkeypatch, tmp_path
+):
+    (recipe.root.parent / "here").mkdir()
+    (tmp_path / "elsewhere" / "here").mkdir(parents=True)
+    monkeypatch.setenv("CDPATH", str(tmp_path / "elsewhere"))
+    assert recipe("--corpus_dir", "here", "--stop_stage", "0") == (0, ["prepare"])
+    assert f"corpus.corpus_dir='{recipe.root.parent / 'here'}'" in recipe.arguments("prepare")
 
 
 def test_an_edited_system_counts_as_other_settings_and_a_comment_does_not(recipe):

@@ -116,6 +116,15 @@ def test_two_files_of_one_name_are_not_guessed_between(tmp_path, own_tree):
     )
 
 
+def test_keep_going_tells_all_that_is_wrong_with_lists(tmp_path, own_tree):
+    path = own_tree / "lists" / "mix_2_spk_cv.txt"
+    path.write_text("a nan b 0\n" + LISTS[2]["cv"] + "a 1 b\n")
+    result = prepare(tmp_path / "d", own_tree, "corpus.keep_going=true")
+    assert "2 problems, told above" in failure(result)
+    for line in ("cv.txt:1: a gain is not finite", "cv.txt:3: "):
+        assert line in result.stderr
+
+
 def test_a_bad_list_line_is_named(tmp_path, own_tree):
     path = own_tree / "lists" / "mix_2_spk_cv.txt"
     path.write_text(LISTS[2]["cv"] + "wsj0/si_tr_s/40p/40pc0201.wav nan wsj0/si_tr_s/011/x.wav 0\n")

@@ -106,6 +106,12 @@ def _base_and_corpus(corpus: str) -> Conf:
 def _finish(conf: Conf, overrides: list[str]) -> Conf:
     n_src_before = conf["corpus"]["n_src"]
     _override(conf, overrides)
+    facts = conf["corpus"]
+    if facts["mode"] not in ("min", "max"):
+        raise RecipeError(f"corpus.mode is '{facts['mode']}'; it must be min or max")
+    for key, least in (("n_src", 2), ("sample_rate", 1000)):
+        if facts[key] < least:
+            raise RecipeError(f"corpus.{key} is {facts[key]}; it must be {least} or more")
     # --n_src 3 alone is enough: the network separates what the corpus mixes.
     if conf["corpus"]["n_src"] != n_src_before and not any(
         item.startswith("net_conf.num_spks=") for item in overrides
@@ -167,7 +173,7 @@ def _converted(value: Any, default: Any, name: str, source: str) -> Any:
             value = str(value)
         elif not isinstance(value, type(default)):
             raise ValueError
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         kind = {"int": "a whole number", "float": "a number", "bool": "true or false"}
         wanted = kind.get(type(default).__name__, f"a {type(default).__name__}")
         raise RecipeError(f"{source}: '{name}' must be {wanted}, not '{value}'") from error
@@ -177,4 +183,4 @@ def _converted(value: Any, default: Any, name: str, source: str) -> Any:
 def wav_folder(data_dir: Path, conf: Conf) -> Path:
     """Where the mixtures of a corpus are: ``<data_dir>/wav8k/min`` for 8 kHz and ``mode: min``."""
     facts = conf["corpus"]
-    return data_dir / f"wav{facts['sample_rate'] // 1000}k" / facts["mode"]
+    return data_dir / f"wav{facts['sample_rate'] / 1000:g}k" / facts["mode"]

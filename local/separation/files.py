@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from separation.errors import RecipeError
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -15,8 +17,28 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix, so that writers that look at it still work. When the block
     raises (a full disk, Ctrl-C), the temporary file is removed and ``path`` stays as it was.
+
+    Raises:
+        RecipeError: it cannot be written; names the file and says why.
     """
     path = Path(path)
+    with writing(path):
+        yield from _replacing(path)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn what goes wrong in a block that writes ``path`` into a line that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except RuntimeError as error:  # of libsndfile and of Torch
+        what = str(error).splitlines()[0]
+        raise RecipeError(f"{path}: cannot be written (disk full?): {what}") from error
+
+
+def _replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.suffix)
     os.close(handle)

@@ -73,6 +73,20 @@ def test_bad_file_is_named_with_what_is_wrong(tmp_path, kind, says):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("form", "subtype"),
+    [("WAV", "PCM_24"), ("WAVEX", "PCM_24"), ("RF64", "PCM_16"), ("AIFF", "PCM_16")],
+)
+def test_what_is_cut_short_is_told_of_every_format_of_samples(tmp_path, form, subtype):
+    path = tmp_path / "a.wav"
+    samples = 0.1 * np.random.default_rng(0).standard_normal(2000)
+    soundfile.write(path, samples, 8000, format=form, subtype=subtype)
+    assert read_audio(path).shape == (2000,)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(RecipeError, match="a.wav: cut short"):
+        read_audio(path)
+
+
 def test_truncated_flac_is_an_error(tmp_path):
     path = tmp_path / "a.flac"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 40000), 8000)

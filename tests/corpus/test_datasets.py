@@ -67,13 +67,17 @@ def test_mixture_and_sources_are_cut_at_the_same_place(manifest):
     assert (sources.sum(0) - mixture).abs().max() <= 1.51 / 2**15
 
 
-def test_a_short_mixture_is_padded_with_zeros_at_the_end(manifest):
-    dataset = chunks(manifest, 20000, "random")
-    length = manifest["length"][0]
-    mixture, _ = dataset[0, 0]
-    np.testing.assert_array_equal(mixture[:length], read_audio(manifest["mixture_path"][0]))
-    assert not mixture[length:].any()
-    assert len(mixture) == 20000
+def test_a_short_mixture_is_padded_in_its_batch_which_knows_its_length(manifest):
+    dataset = chunks(manifest, int(manifest["length"].max()), "random")
+    order = [int(manifest["length"].argmin()), int(manifest["length"].argmax())]
+    mixtures, sources, lengths = collate([dataset[0, row] for row in order])
+    assert lengths.tolist() == manifest["length"][order].tolist()
+    assert lengths[0] < lengths[1] == mixtures.shape[1]
+    for row, record in enumerate(order):
+        whole = read_audio(manifest["mixture_path"][record])
+        np.testing.assert_array_equal(mixtures[row, : lengths[row]], whole)
+    assert not mixtures[0, lengths[0] :].any()
+    assert not sources[0, :, lengths[0] :].any()
 
 
 def test_shorter_than_least_is_left_out(manifest):

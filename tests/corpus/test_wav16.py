@@ -5,6 +5,7 @@ import pytest
 import soundfile
 
 from separation.corpus.wav16 import read_wav16, write_wav16
+from separation.errors import RecipeError
 
 SAMPLES = np.array([0.0, 0.5, -1.0, 32767 / 2**15, 1.4 / 2**15, -1.6 / 2**15, 0.25])
 INTEGERS = [0, 16384, -32768, 32767, 1, -2, 8192]
@@ -20,7 +21,7 @@ def test_same_bytes_as_libsndfile(tmp_path):
 
 def test_nothing_is_left_of_a_file_that_cannot_be_written(tmp_path):
     (tmp_path / "a.wav").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(RecipeError, match="a.wav: cannot be written: Is a directory"):
         write_wav16(str(tmp_path), "a.wav", SAMPLES, 8000)
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 

@@ -11,10 +11,11 @@ import torch
 from asteroid.models import BaseModel
 from pytorch_lightning.callbacks import Timer
 
-from separation.config import ROOT, load_config
+from separation.config import ROOT, load_config, save_resolved
 from separation.errors import RecipeError
+from separation.training.resume import check_resume, newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
-from separation.training.trainer import newest_checkpoint, train
+from separation.training.trainer import Training
 from tiny_corpus import make_corpus
 
 NET = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
@@ -45,7 +46,7 @@ def conf_of(*overrides, tag="small"):
 
 
 def run(conf, data_dir, exp_dir, resume=False):
-    train(conf, data_dir, data_dir / "wav8k" / "min", exp_dir, resume)
+    Training(conf, data_dir, data_dir / "wav8k" / "min", exp_dir).run(resume)
     return pd.read_csv(exp_dir / "metrics.csv")
 
 
@@ -207,7 +208,7 @@ def test_minutes_end_training_with_a_model(data_dir, tmp_path, monkeypatch):
 def test_a_budget_too_small_to_validate_is_named(data_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(Timer, "time_elapsed", lambda *_: 300.0)
     with pytest.raises(RecipeError, match=r"more training.max_minutes"):
-        train(conf_of("training.max_minutes=5"), data_dir, data_dir / "wav8k/min", tmp_path, False)
+        run(conf_of("training.max_minutes=5"), data_dir, tmp_path)
 
 
 def test_minutes_of_resumed_runs_add_up():
@@ -229,13 +230,38 @@ def test_bf16_trains(data_dir, tmp_path):
     [
         ("training.precision=fp16", r"training.precision is 'fp16'"),
         ("optim.schedule=cosine", "optim.schedule is 'cosine'"),
-        ("data.batch_size=0", "data.batch_size is 0"),
+        ("data.batch_size=0", "data.batch_size is 0; it must be 1 or more"),
+        ("optim.lr=-1", "optim.lr is -1.0; it must be more than 0"),
+        ("optim.lr=.nan", "optim.lr is nan"),
+        ("data.num_workers=-1", "data.num_workers is -1"),
+        ("seed=-1", "seed is -1"),
+        ("training.max_minutes=-5", "training.max_minutes is -5.0"),
+        ("training.accelerator=cup", "training.accelerator, devices or num_nodes cannot be had"),
+        ("training.accelerator=gpu", "training.accelerator, devices or num_nodes cannot be had"),
+        ("training.devices=0", "training.accelerator, devices or num_nodes cannot be had"),
+        ("training.num_nodes=0", "training.num_nodes is 0"),
         ("optim.decay_share=0", "optim.decay_share is 0"),
     ],
 )
 def test_a_wrong_value_is_named(override, says, data_dir, tmp_path):
     with pytest.raises(RecipeError, match=says):
         run(conf_of(override), data_dir, tmp_path)
+
+
+def test_dynamic_mixing_of_noisy_mixtures_is_refused(data_dir, tmp_path):
+    conf = conf_of("data.dynamic_mixing=true", "training.max_epochs=1")
+    conf["corpus"]["task"] = "sep_noisy"
+    with pytest.raises(RecipeError, match="set data.dynamic_mixing=false"):
+        run(conf, data_dir, tmp_path)
+
+
+def test_resuming_with_another_network_is_named(data_dir, tmp_path):
+    conf = conf_of("training.max_epochs=1")
+    run(conf, data_dir, tmp_path)
+    save_resolved(conf, tmp_path / "conf.yaml")
+    check_resume(conf_of("training.max_epochs=2", "optim.lr=1e-4"), tmp_path)
+    with pytest.raises(RecipeError, match="was trained with net_conf.H=128, not 12"):
+        check_resume(conf_of("net_conf.H=12"), tmp_path)
 
 
 def test_nothing_to_resume_is_named(data_dir, tmp_path):

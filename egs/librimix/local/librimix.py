@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 
 MIXTURES = {
@@ -48,7 +49,9 @@ def find_folder(corpus_dir: Path, n_src: int, sample_rate: int, mode: str) -> Pa
     )
 
 
-def read_mixtures(folder: Path, part: str, task: str, n_src: int) -> pd.DataFrame:
+def read_mixtures(
+    folder: Path, part: str, task: str, n_src: int, problems: Problems
+) -> pd.DataFrame:
     """Read the table of one part, such as ``train-100``.
 
     Returns:
@@ -56,7 +59,7 @@ def read_mixtures(folder: Path, part: str, task: str, n_src: int) -> pd.DataFram
         then ``speaker_1_ID, ...``; every path is absolute and is there.
 
     Raises:
-        RecipeError: no such table, a column or a file that is not there.
+        RecipeError: no such table or column; no such file, unless ``problems`` takes it.
     """
     csv = folder / "metadata" / f"mixture_{part}_{MIXTURES[task]}.csv"
     if not csv.is_file():
@@ -82,7 +85,7 @@ def read_mixtures(folder: Path, part: str, task: str, n_src: int) -> pd.DataFram
         raise RecipeError(f"{csv}:{int(empty.argmax()) + 2}: a column is empty")
     for column in paths:
         table[column] = [
-            str(_existing(name, csv, folder, f"{csv}:{row}: {column}"))
+            str(_existing(name, csv, folder, f"{csv}:{row}: {column}", problems))
             for row, name in enumerate(table[column], 2)
         ]
     speakers = [speakers_of(name, n_src) for name in table["mixture_ID"]]
@@ -119,10 +122,11 @@ def read_genders(given: str, corpus_dir: Path) -> dict[str, str]:
     return {row[0].strip(): row[1].strip() for row in rows if len(row) > 2 and row[0][0] != ";"}
 
 
-def _existing(name: str, csv: Path, folder: Path, where: str) -> Path:
+def _existing(name: str, csv: Path, folder: Path, where: str, problems: Problems) -> Path:
     """The file that a table means, also when LibriMix was moved since it was written."""
     moved = folder.joinpath(*Path(name).parts[-3:])  # train-100/mix_clean/<id>.wav
     for path in (csv.parent / name, moved, folder / name):
         if path.is_file():
             return Path(os.path.abspath(path))
-    raise RecipeError(f"{where} {name} does not exist, nor does {moved}")
+    problems.add(f"{where} {name} does not exist, nor does {moved}")
+    return moved

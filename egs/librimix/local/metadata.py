@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import sys
 import zlib
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from separation.config import Conf, load_corpus_config, wav_folder
 from separation.corpus.audio import read_audio
 from separation.corpus.lists import SPLITS
 from separation.corpus.manifest import read_manifest
+from separation.corpus.problems import Problems
 from separation.errors import RecipeError, run_command
 from separation.files import atomic_path
 
@@ -34,16 +34,18 @@ def main() -> None:
     facts, wav_dir = conf["corpus"], wav_folder(arguments.data_dir, conf)
     n_src = facts["n_src"]
     tables, digest = {}, hashlib.sha256()
+    problems = Problems(facts["keep_going"])
     for split in SPLITS:
         path = arguments.data_dir / "mixtures" / f"{split}.csv"
         if not path.is_file():
             raise RecipeError(f"{path}: not there; stage 0 makes it")
         tables[split] = read_manifest(path, n_src)
-        checksums = check_all(tables[split], path, conf)
+        checksums = check_all(tables[split], path, conf, problems)
         for mixture_id, length, checksum in sorted(
             zip(tables[split]["mixture_ID"], tables[split]["length"], checksums, strict=True)
         ):
             digest.update(f"{split} {mixture_id} {length} {checksum}\n".encode())
+    problems.finish(str(arguments.data_dir))
     check_speakers(tables, n_src, arguments.data_dir)
     for split, table in tables.items():
         with atomic_path(wav_dir / f"{split}.csv") as temporary:
@@ -54,14 +56,14 @@ def main() -> None:
     print(f"metadata is in {wav_dir}/{{tr,cv,tt}}.csv, fingerprint {fingerprint}")
 
 
-def check_all(table: pd.DataFrame, path: Path, conf: Conf) -> list[int]:
+def check_all(table: pd.DataFrame, path: Path, conf: Conf, problems: Problems) -> list[int]:
     """Check every mixture of the table that was read from ``path``.
 
     Returns:
         a checksum of the samples of each.
 
     Raises:
-        RecipeError: the first bad mixture, or with ``corpus.keep_going`` how many are bad.
+        RecipeError: the first bad mixture, unless ``problems`` takes them all.
     """
     facts = conf["corpus"]
     names = ["mixture_path", *(f"source_{i + 1}_path" for i in range(facts["n_src"]))]
@@ -73,18 +75,13 @@ def check_all(table: pd.DataFrame, path: Path, conf: Conf) -> list[int]:
         for row, record in enumerate(table.to_dict("records"), 2)
     )
     results = Parallel(n_jobs=conf["nj"] or -1, return_as="generator", batch_size=16)(jobs)
-    checksums, bad = [], 0
+    checksums = []
     for checksum, problem in tqdm(
         results, total=len(table), desc=f"check {path.stem}", unit="mixture"
     ):
-        if problem and not facts["keep_going"]:
-            raise RecipeError(problem)
         if problem:
-            bad += 1
-            print(problem, file=sys.stderr)
+            problems.add(problem)
         checksums.append(checksum)
-    if bad:
-        raise RecipeError(f"{path}: {bad} of {len(table)} mixtures are bad")
     return checksums
 
 

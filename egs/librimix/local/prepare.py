@@ -10,6 +10,7 @@ import pandas as pd
 from librimix import MIXTURES, SIZES, find_folder, read_genders, read_mixtures
 from separation.config import Conf, load_corpus_config
 from separation.corpus.lists import SPLITS, Utterance, write_lists
+from separation.corpus.problems import Problems
 from separation.errors import RecipeError, run_command
 from separation.files import atomic_path
 
@@ -26,16 +27,17 @@ def main() -> None:
     corpus_dir = check(facts)
     folder = find_folder(corpus_dir, facts["n_src"], facts["sample_rate"], facts["mode"])
     genders = read_genders(facts["speakers"], corpus_dir)
-    tables = {}
+    tables, problems = {}, Problems(facts["keep_going"])
     for split in SPLITS:
         part = facts["parts"][split]
-        table = read_mixtures(folder, part, facts["task"], facts["n_src"])
+        table = read_mixtures(folder, part, facts["task"], facts["n_src"], problems)
         for i in range(facts["n_src"]):
             table[f"gender_{i + 1}"] = [genders.get(s, "") for s in table[f"speaker_{i + 1}_ID"]]
         tables[split] = table
         full = SIZES.get(facts["n_src"], {}).get(part, len(table))
         print(f"{split}: {len(table)} mixtures of {part}", end="")
         print("" if len(table) == full else f", which has {full} when it is whole")
+    problems.finish(str(folder))
     for split, table in tables.items():
         with atomic_path(data_dir / "mixtures" / f"{split}.csv") as temporary:
             table.to_csv(temporary, index=False)

@@ -13,6 +13,7 @@ from genuine import check_levels
 from official_lists import gather
 from separation.config import Conf, load_corpus_config
 from separation.corpus.lists import SPLITS, ListLine, Utterance, list_path, read_list, write_lists
+from separation.corpus.problems import Problems
 from separation.errors import RecipeError, run_command
 from separation.files import atomic_path
 from speakers import read_genders, speaker_of
@@ -69,7 +70,12 @@ def take_lists(data_dir: Path, facts: Conf) -> Lists:
     for split, text in texts.items():
         with atomic_path(list_path(data_dir, n_src, split)) as temporary:
             temporary.write_bytes(text)
-    return {split: read_list(list_path(data_dir, n_src, split), n_src) for split in SPLITS}
+    problems = Problems(facts["keep_going"])
+    lists = {
+        split: read_list(list_path(data_dir, n_src, split), n_src, problems) for split in SPLITS
+    }
+    problems.finish(str(data_dir / "lists"))
+    return lists
 
 
 def place_recordings(lists: Lists, discs: Discs, sources_dir: Path, conf: Conf) -> dict[str, str]:
@@ -85,14 +91,20 @@ def place_recordings(lists: Lists, discs: Discs, sources_dir: Path, conf: Conf) 
     for leftover in sources_dir.rglob(".partial-*"):  # of a run that was killed
         leftover.unlink()
     where = first_places(lists, facts["n_src"])
+    forgiving = facts["allow_partial"] or facts["keep_going"]
     jobs, problems = [], {}
     for listed in where:
-        source = find(discs, listed)
+        try:
+            source = find(discs, listed)
+        except RecipeError as error:  # several of them
+            if not forgiving:
+                raise RecipeError(f"{where[listed]}: {error}") from error
+            problems[listed] = str(error)
+            continue
         if source:
             jobs.append(Job(listed, source, sources_dir / listed))
         else:
             problems[listed] = missing(listed, discs)
-    forgiving = facts["allow_partial"] or facts["keep_going"]
     if problems and not forgiving:
         first = next(iter(problems))
         raise RecipeError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -100,19 +101,26 @@ def write_int16(path: str | Path, samples: np.ndarray, sample_rate: int) -> None
 
 
 def _cut_short(path: str | Path, info: AudioInfo) -> bool:
-    """Whether a 16-bit RIFF file has fewer bytes than its data chunk claims.
+    """Whether a RIFF, RF64 or AIFF file has fewer bytes than its chunk of samples claims.
 
     libsndfile lowers the frame count of such a file without a word.
     """
-    if info.format != "WAV":
+    if info.format not in ("WAV", "WAVEX", "RF64", "AIFF"):
         return False
+    order: Literal["big", "little"] = "big" if info.format == "AIFF" else "little"
+    long_size = 0
     with open(path, "rb") as file:
-        header = file.read(12)
+        if file.read(12)[:4] not in (b"RIFF", b"RF64", b"FORM"):
+            return False
         while len(chunk := file.read(8)) == 8:
-            size = int.from_bytes(chunk[4:], "little")
-            if chunk[:4] == b"data":
+            size = int.from_bytes(chunk[4:], order)
+            if chunk[:4] == b"ds64":  # of RF64 (EBU Tech 3306): size of the file, then of the data
+                content = file.read(size)
+                long_size = int.from_bytes(content[8:16], "little")
+                continue
+            if chunk[:4] in (b"data", b"SSND"):
                 # Streams written to a pipe carry 0 or 2^32-1 here: their length is unknown.
                 remaining = Path(path).stat().st_size - file.tell()
-                return size < 0xFFFFFF00 and size > remaining and header[:4] == b"RIFF"
+                return (size < 0xFFFFFF00 or long_size > 0) and (long_size or size) > remaining
             file.seek(size + size % 2, 1)
     return False

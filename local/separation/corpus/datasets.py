@@ -101,9 +101,9 @@ class ShardSampler(Sampler):
 class ChunkDataset(Dataset):
     """Training chunks of ``chunk_size`` samples from the mixtures of a manifest.
 
-    Mixtures shorter than ``least`` are left out, those shorter than a chunk zero-padded at the end.
-    Of longer ones, ``split: random`` takes one chunk whose start is drawn anew every epoch;
-    ``split: all`` takes every chunk, the last one ending with the mixture.
+    Mixtures shorter than ``least`` are left out; those shorter than a chunk are a shorter chunk,
+    which :func:`collate` pads. Of longer ones, ``split: random`` takes one chunk, whose start is
+    drawn anew every epoch; ``split: all`` takes every chunk, the last one ending with the mixture.
 
     Args:
         manifest: as :func:`separation.corpus.manifest.read_manifest` returns it.
@@ -149,17 +149,18 @@ class ChunkDataset(Dataset):
         return len(self.chunks)
 
     def __getitem__(self, key: tuple[int, int]) -> Item:
-        """Mixture ``(time,)`` and sources ``(source, time)``, both ``chunk_size`` samples long."""
+        """Mixture ``(time,)`` and sources ``(source, time)``, ``chunk_size`` samples at most."""
         epoch, index = key
         row, start = self.chunks[index]
         record = self.manifest.iloc[row]
         if start is None:
             rng = np.random.default_rng([self.seed, epoch, index])
             start = int(rng.integers(0, max(0, record["length"] - self.chunk_size) + 1))
-        signals = np.zeros((self.n_src + 1, self.chunk_size), dtype=np.float32)
+        length = min(self.chunk_size, record["length"] - start)
+        signals = np.zeros((self.n_src + 1, length), dtype=np.float32)
         for signal, path in zip(signals, file_names(record, self.n_src), strict=True):
             part, rate = soundfile.read(
-                path, frames=self.chunk_size, start=start, dtype="float32", always_2d=True
+                path, frames=length, start=start, dtype="float32", always_2d=True
             )
             if rate != self.sample_rate or part.shape[1] != 1:
                 raise RecipeError(f"{path}: {rate} Hz, {part.shape[1]} channels; stage 2 checks it")
@@ -199,7 +200,7 @@ class DynamicMixing(Dataset):
         utterances: recordings of the training split.
         sources_dir: folder of their paths.
         n_src: speakers of a mixture.
-        chunk_size: samples of a mixture; shorter recordings are zero-padded at the end.
+        chunk_size: samples of a mixture at most; it is as long as the longest of its crops.
         size: mixtures of an epoch.
         sample_rate: Hz; other rates are resampled.
         gain_range: dB; gains are drawn in +- this.
@@ -240,7 +241,7 @@ class DynamicMixing(Dataset):
         return self.size
 
     def __getitem__(self, key: tuple[int, int]) -> Item:
-        """Mixture ``(time,)`` and sources ``(source, time)``, both ``chunk_size`` samples long."""
+        """Mixture ``(time,)`` and sources ``(source, time)``, ``chunk_size`` samples at most."""
         rng = np.random.default_rng([self.seed, *key])
         chosen = rng.choice(len(self.names), self.n_src, replace=False)
         signals, levels = [], []
@@ -250,7 +251,7 @@ class DynamicMixing(Dataset):
             signals.append(self._crop(samples, level, rng))
             levels.append(level)
         gains = tuple(rng.uniform(-self.gain_range, self.gain_range, self.n_src))
-        mixture, sources = mix_sources(signals, levels, gains, "min")
+        mixture, sources = mix_sources(signals, levels, gains, "max")
         return torch.from_numpy(mixture.astype(np.float32)), torch.from_numpy(
             sources.astype(np.float32)
         )
@@ -266,7 +267,7 @@ class DynamicMixing(Dataset):
                 break
         if self.speed_range:
             crop = soxr.resample(crop, speed, 1.0, quality="QQ")
-        return np.pad(crop, (0, max(0, self.chunk_size - len(crop))))[: self.chunk_size]
+        return crop[: self.chunk_size]
 
 
 def _decode(path: Path, sample_rate: int) -> tuple[np.ndarray, float]:

@@ -148,8 +148,11 @@ def _draw(by_speaker: dict[str, list[Utterance]], n_src: int, rng: random.Random
 def write_lists(data_dir: Path, utterances: list[Utterance], lists: dict[str, list[str]]) -> None:
     """Write ``sources.csv`` and ``lists/mix_<N>_spk_<split>.txt`` below ``data_dir``."""
     for split, lines in lists.items():
-        n_src = len(parse_line(lines[0], split).paths) if lines else 0
-        if lines:
+        if not lines:  # what an earlier run listed is not to be mixed
+            for old in (data_dir / "lists").glob(f"mix_*_spk_{split}.txt"):
+                old.unlink()
+        else:
+            n_src = len(parse_line(lines[0], split).paths)
             with atomic_path(list_path(data_dir, n_src, split)) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     with (

@@ -25,6 +25,7 @@ from separation.corpus.lists import ListLine, read_split
 from separation.corpus.problems import Problems
 from separation.corpus.wav16 import read_wav16, write_wav16
 from separation.errors import RecipeError
+from separation.files import writing
 
 PEAK = 0.9
 LEVEL_RATE = 8000  # Hz; the official levels, also those of 16 kHz mixtures
@@ -248,7 +249,8 @@ def _prepare_one(path: Path, file: str, sample_rate: int, level: float | None) -
         samples, level = load_source(path, sample_rate, level)
     except RecipeError as error:
         return str(error)
-    samples.tofile(file)
+    with writing(file), open(file, "wb") as cache:
+        cache.write(np.ascontiguousarray(samples).data)
     return level
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from separation.files import writing
+
 
 def write_wav16(folder: str, name: str, samples: np.ndarray, sample_rate: int) -> None:
     """Write samples of shape ``(time,)`` within [-1, 1) as round(2^15 x), whole or not at all.
@@ -27,9 +29,11 @@ def write_wav16(folder: str, name: str, samples: np.ndarray, sample_rate: int) -
     header = b"WAVEfmt " + layout + b"data" + struct.pack("<I", len(content))
     temporary = f"{folder}/.partial-{os.getpid()}"
     try:
-        with open(temporary, "wb") as file:
-            file.write(b"RIFF" + struct.pack("<I", len(header) + len(content)) + header + content)
-        os.replace(temporary, f"{folder}/{name}")
+        with writing(f"{folder}/{name}"):
+            with open(temporary, "wb") as file:
+                size = struct.pack("<I", len(header) + len(content))
+                file.write(b"RIFF" + size + header + content)
+            os.replace(temporary, f"{folder}/{name}")
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

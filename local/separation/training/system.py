@@ -42,7 +42,9 @@ class SeparationSystem(System):
     def training_step(self, batch: Batch, batch_nb: int) -> torch.Tensor:
         """Loss of a training batch; logged with its mean over the epoch."""
         loss = self.common_step(batch, batch_nb)
-        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch[0]))
+        if torch.isfinite(loss):  # else the step is left out, and so it is in the epoch's mean
+            size = len(batch[0])
+            self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=size)
         return loss
 
     def on_validation_epoch_start(self) -> None:

@@ -1,10 +1,12 @@
-"""Training a system from its configuration. Entry point: :func:`train`."""
+"""Training a system from its configuration. Entry point: :class:`Training`."""
 
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from datetime import timedelta
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, Dataset
 
 from separation.config import Conf
@@ -26,10 +29,12 @@ from separation.corpus.datasets import (
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError, nearest
+from separation.models.facts import count_parameters
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model, save_model
 from separation.training.losses import PITNegSISDR
 from separation.training.progress import EpochLog
+from separation.training.resume import newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
 from separation.training.system import SeparationSystem
 
@@ -38,57 +43,76 @@ PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 SCHEDULES = ("plateau", "budget")
 
 
-def train(conf: Conf, data_dir: Path, wav_dir: Path, exp_dir: Path, resume: bool) -> None:
-    """Train, and write ``best_model.pth``, checkpoints and logs to ``exp_dir``.
+class Training:
+    """A training that has all it needs, and has not begun.
+
+    Making one reads the data and touches no file of the experiment; :meth:`run` trains.
 
     Args:
         conf: the merged configuration.
         data_dir: the corpus folder, for dynamic mixing.
         wav_dir: the folder of ``tr.csv`` and ``cv.csv``.
         exp_dir: the experiment folder.
-        resume: go on from the newest checkpoint.
 
     Raises:
-        RecipeError: a wrong value in the configuration, missing data, nothing to resume from.
+        RecipeError: a wrong value in the configuration, missing data.
     """
-    check(conf)
-    checkpoint = newest_checkpoint(exp_dir) if resume else None
-    keep_freed_memory()
-    pl.seed_everything(conf["seed"], verbose=False)
-    model = build_model(conf)
-    system = SeparationSystem(
-        model=model,
-        optimizer=torch.optim.Adam(
-            model.parameters(), lr=conf["optim"]["lr"], weight_decay=conf["optim"]["weight_decay"]
-        ),
-        loss_func=PITNegSISDR(),
-        train_loader=train_loader(conf, data_dir, wav_dir),
-        val_loader=cv_loader(conf, wav_dir),
-        clip_grad_norm=conf["training"]["clip_grad_norm"],
-        max_bad_steps=conf["training"]["max_bad_steps"],
-    )
-    n_parameters = sum(p.numel() for p in model.parameters())
-    log.info(
-        "%s with %d parameters, %d training mixtures an epoch",
-        conf["model"],
-        n_parameters,
-        len(system.train_loader.sampler),
-    )
-    trainer, best = make_trainer(conf, exp_dir)
-    # Checkpoints are our own and hold the configuration, which is plain values.
-    trainer.fit(system, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    if not best.best_model_path:
-        raise RecipeError(
-            "training ended before it was validated once; give more training.max_minutes"
+
+    def __init__(self, conf: Conf, data_dir: Path, wav_dir: Path, exp_dir: Path) -> None:
+        check(conf)
+        keep_freed_memory()
+        pl.seed_everything(conf["seed"], verbose=False)
+        self.conf, self.exp_dir = conf, exp_dir
+        model = build_model(conf)
+        self.system = SeparationSystem(
+            model=model,
+            optimizer=torch.optim.Adam(
+                model.parameters(),
+                lr=conf["optim"]["lr"],
+                weight_decay=conf["optim"]["weight_decay"],
+            ),
+            loss_func=PITNegSISDR(),
+            train_loader=train_loader(conf, data_dir, wav_dir),
+            val_loader=cv_loader(conf, wav_dir),
+            clip_grad_norm=conf["training"]["clip_grad_norm"],
+            max_bad_steps=conf["training"]["max_bad_steps"],
         )
-    if trainer.is_global_zero:
-        state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
-        system.load_state_dict(state["state_dict"])
-        save_model(system.model, exp_dir / "best_model.pth")
-        score = float(state["callbacks"][best.state_key]["current_score"])
-        log.info("best epoch %d: cv loss %.2f dB", state["epoch"], score)
+        try:
+            self.trainer, self.best = make_trainer(conf, exp_dir)
+        except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+            what = " ".join(str(error).split())
+            raise RecipeError(
+                f"training.accelerator, devices or num_nodes cannot be had here: {what}"
+            ) from error
+
+    def run(self, resume: bool) -> None:
+        """Train, and write ``best_model.pth``, checkpoints and logs to the experiment folder.
+
+        Args:
+            resume: go on from the newest checkpoint.
+        """
+        checkpoint = newest_checkpoint(self.exp_dir) if resume else None
+        system, trainer, best = self.system, self.trainer, self.best
+        log.info(
+            "%s with %d parameters, %d training mixtures an epoch",
+            self.conf["model"],
+            count_parameters(system.model),
+            len(system.train_loader.sampler),
+        )
+        # Checkpoints are our own and hold the configuration, which is plain values.
+        trainer.fit(system, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        if not best.best_model_path:
+            raise RecipeError(
+                "training ended before it was validated once; give more training.max_minutes"
+            )
+        if trainer.is_global_zero:
+            state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
+            system.load_state_dict(state["state_dict"])
+            save_model(system.model, self.exp_dir / "best_model.pth")
+            score = float(state["callbacks"][best.state_key]["current_score"])
+            log.info("best epoch %d: cv loss %.2f dB", state["epoch"], score)
 
 
 def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
@@ -97,6 +121,11 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
     manifest = read_manifest(wav_dir / "tr.csv", facts["n_src"])
     dataset: Dataset
     if data["dynamic_mixing"]:
+        if facts.get("task") == "sep_noisy":
+            raise RecipeError(
+                "data.dynamic_mixing mixes clean speech, but corpus.task is sep_noisy;"
+                " set data.dynamic_mixing=false"
+            )
         dataset = DynamicMixing(
             [u for u in read_sources(data_dir) if u.split == "tr"],
             data_dir / "sources",
@@ -186,18 +215,6 @@ def make_trainer(conf: Conf, exp_dir: Path) -> tuple[pl.Trainer, ModelCheckpoint
     return trainer, best
 
 
-def newest_checkpoint(exp_dir: Path) -> Path:
-    """The checkpoint that training goes on from."""
-    found = [
-        path
-        for name in ("last", "midway")
-        if (path := exp_dir / "checkpoints" / f"{name}.ckpt").is_file()
-    ]
-    if not found:
-        raise RecipeError(f"{exp_dir}/checkpoints: nothing to --resume from; train without it")
-    return max(found, key=lambda path: path.stat().st_mtime)
-
-
 def quiet_lightning() -> None:
     """Keep Lightning's and its dependencies' advertisements and known warnings off the console."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -223,16 +240,20 @@ def check(conf: Conf) -> None:
             raise RecipeError(
                 f"{section}.{key} is '{value}'{nearest(value, known)}; known: {', '.join(known)}"
             )
-    for section, key in (
-        ("data", "chunk_size"),
-        ("data", "batch_size"),
-        ("optim", "halve_patience"),
-        ("training", "max_epochs"),
-        ("training", "accumulate"),
+    for least, strictly, keys in (
+        (1, False, "data.chunk_size data.batch_size optim.halve_patience training.max_epochs"),
+        (1, False, "training.accumulate training.max_bad_steps training.num_nodes"),
+        (0, False, "data.num_workers data.epoch_size data.least data.gain_range seed nj"),
+        (0, False, "training.max_minutes training.early_stop training.clip_grad_norm"),
+        (0, False, "optim.weight_decay"),
+        (0, True, "optim.lr optim.decay_share training.save_minutes"),
     ):
-        if conf[section][key] < 1:
-            raise RecipeError(f"{section}.{key} is {conf[section][key]}; it must be 1 or more")
-    if not 0 < conf["optim"]["decay_share"] <= 1:
+        for key in keys.split():
+            number: Any = reduce(lambda part, name: part[name], key.split("."), conf)
+            if not (least < number if strictly else least <= number) or not math.isfinite(number):
+                wanted = f"more than {least}" if strictly else f"{least} or more"
+                raise RecipeError(f"{key} is {number}; it must be {wanted}")
+    if conf["optim"]["decay_share"] > 1:
         raise RecipeError(
             f"optim.decay_share is {conf['optim']['decay_share']}; it must be in (0, 1]"
         )
