@@ -283,7 +283,7 @@ def test_another_seed_gives_another_corpus_at_16_kHz_and_with_three_speakers(dat
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("corpus.n_src=1", "corpus.n_src=1"),
+        ("corpus.n_src=1", "corpus.n_src is 1; it must be 2 or more"),
         ("corpus.n_voices.tt=1", r"corpus\.n_voices\.tt=1: fewer voices .* \(n_src 2\)"),
         ("corpus.n_voices.tr=-1", r"n_voices\.tr"),
         ("corpus.n_utterances.cv=0", r"corpus\.n_utterances\.cv"),
