@@ -5,6 +5,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=path.sh
 . ./path.sh
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # what tests compute is too small for more threads
 
 failed=()
 check() {

@@ -189,7 +189,7 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def peak_flops(size: int = 1024, repetitions: int = 10) -> float:
+def peak_flops(size: int = 1024, repetitions: int = 40) -> float:
     """Operations a second of the best of several products of large float32 matrices."""
     a = torch.randn(size, size)
     best = float("inf")
