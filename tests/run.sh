@@ -22,7 +22,7 @@ for folder in egs/*/local; do # one at a time: every corpus has a prepare.py
 done
 check shellcheck scripts find . \( -path './.venv*' -o -path ./data -o -path ./exp \) -prune -o \
   \( -name '*.sh' -o -path ./.ci/run \) -exec shellcheck -x {} +
-check pytest "$*" pytest -q "$@"
+check pytest "$*" pytest -q -n auto "$@"
 
 if [ ${#failed[@]} -gt 0 ]; then
   printf 'failed: %s\n' "${failed[@]}" >&2

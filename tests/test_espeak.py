@@ -20,7 +20,7 @@ from espeak import Espeak  # noqa: E402
 from sentences import draw_sentences  # noqa: E402
 from voices import ACCENTS, VARIANTS, draw_voices  # noqa: E402
 
-N_VOICES = {"tr": 48, "cv": 12, "tt": 12}
+N_VOICES = {"tr": 120, "cv": 12, "tt": 12}
 TINY = [
     "corpus.n_voices={tr: 4, cv: 2, tt: 2}",
     "corpus.n_utterances={tr: 3, cv: 2, tt: 2}",
@@ -131,7 +131,7 @@ def test_voices_are_balanced_named_once_and_the_same_for_a_seed():
     voices = draw_voices(N_VOICES, 0)
     assert voices == draw_voices(N_VOICES, 0)
     assert voices != draw_voices(N_VOICES, 1)
-    assert len({voice.name for voice in voices}) == 72
+    assert len({voice.name for voice in voices}) == 144
     for split, count in N_VOICES.items():
         genders = [voice.gender for voice in voices if voice.split == split]
         assert (genders.count("F"), genders.count("M")) == (count // 2, count // 2)
@@ -157,7 +157,7 @@ def test_voices_of_one_variant_differ_in_pitch_or_accent():
     for voice in draw_voices(N_VOICES, 0):
         by_variant.setdefault(voice.variant, []).append(voice)
     for voices in by_variant.values():
-        assert len({voice.accent for voice in voices}) == len(voices)
+        assert len({(voice.accent, round(voice.f0)) for voice in voices}) == len(voices)
 
 
 # --- espeak

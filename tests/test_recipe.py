@@ -18,6 +18,7 @@ TINY = [
     "corpus.n_utterances={tr: 3, cv: 3, tt: 3}",
     *("net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"),
     *("data.chunk_size=4000", "data.batch_size=2", "training.max_epochs=1"),
+    "data.epoch_size=6",
     *("evaluation.metrics=[si_sdr, sdr, snr]", "evaluation.n_examples=1"),
 ]
 

@@ -32,7 +32,9 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RecipeError(f"{path}: cannot be written: {error.strerror or error}") from error
+        if error.errno is None:  # not of the file system: those of requests are OSErrors too
+            raise
+        raise RecipeError(f"{path}: cannot be written: {error.strerror}") from error
     except RuntimeError as error:  # of libsndfile and of Torch
         what = str(error).splitlines()[0]
         raise RecipeError(f"{path}: cannot be written (disk full?): {what}") from error

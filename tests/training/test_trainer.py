@@ -25,6 +25,7 @@ QUICK = [
     "data.least=1000",
     "data.batch_size=2",
     "data.dynamic_mixing=false",
+    "data.epoch_size=0",
     "data.speed_range=0",
     "training.accelerator=cpu",
     "training.max_minutes=0",

@@ -96,7 +96,8 @@ def _draw(split: str, gender: str, count: int, rng: random.Random) -> list[Voice
     for number, (place, variant, accent) in enumerate(cycles, 1):
         low, high = F0_HZ[gender]
         f0 = low * (high / low) ** ((place + rng.random()) / count)
-        limit = 2**MAX_SHIFT
+        tract = rng.uniform(*TRACT[gender])
+        own, limit = variants[variant] * tract, 2**MAX_SHIFT
         voices.append(
             Voice(
                 name=f"{split}{gender.lower()}{number:02d}",
@@ -104,8 +105,8 @@ def _draw(split: str, gender: str, count: int, rng: random.Random) -> list[Voice
                 split=split,
                 variant=variant,
                 accent=accent,
-                f0=min(max(f0, variants[variant] / limit), variants[variant] * limit),
-                tract=rng.uniform(*TRACT[gender]),
+                f0=min(max(f0, own / limit), own * limit),
+                tract=tract,
                 rate=rng.uniform(145, 205),
                 pitch_range=rng.uniform(35, 70),
             )
