@@ -197,8 +197,9 @@ def test_sph2pipe_is_used_where_it_is_on_the_path(tmp_path):
     own_tree = make_tree(tmp_path)
     program = tmp_path / "bin" / "sph2pipe"
     program.parent.mkdir()
-    program.write_text(
-        f"#!{sys.executable}\n"
+    script = tmp_path / "sph2pipe.py"
+    program.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{script}' \"$@\"\n")
+    script.write_text(
         "import sys, io, numpy, soundfile\n"
         f"print(sys.argv[3], file=open({str(tmp_path / 'asked')!r}, 'a'))\n"
         "assert sys.argv[1:3] == ['-f', 'wav']\n"

@@ -7,6 +7,7 @@ process of its own, because espeak-ng carries state from one utterance to the ne
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import dataclasses
 import multiprocessing
@@ -149,10 +150,13 @@ def in_fresh_process(context: multiprocessing.context.BaseContext, job: Job) -> 
 
 def _child(sender: Connection, job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    outcome: list[str] | Exception
     try:
-        sender.send(synthesise(job))
+        outcome = synthesise(job)
     except Exception as error:
-        sender.send(error)
+        outcome = error
+    with contextlib.suppress(BrokenPipeError):  # the parent has ended, on another voice's error
+        sender.send(outcome)
 
 
 def synthesise(job: Job) -> list[str]:

@@ -86,7 +86,9 @@ def unpack(archive: Path, target: Path, part: str) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(temporary, filter="data")
+            # Pythons before 3.11.4 know no filters; the archive is the one of the checksum there.
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)
+            tar.extractall(temporary)
     except (tarfile.TarError, EOFError) as error:
         raise RecipeError(f"{archive}: cannot be unpacked; remove it and run again") from error
     inner = temporary / "LibriSpeech"
