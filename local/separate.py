@@ -13,6 +13,7 @@ import numpy as np
 
 from separation.corpus.audio import AudioInfo
 from separation.errors import RecipeError, run_command
+from separation.inference.backends import BACKENDS
 from separation.inference.recording import (
     check_recording,
     fit_to_full_scale,
@@ -35,10 +36,18 @@ def main() -> None:
     parser.add_argument(
         "--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)"
     )
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="what computes on a CPU (default: Torch, and OpenVINO for hours of audio)",
+    )
     arguments = parser.parse_args()
 
     headers = [check_recording(path, arguments.mixdown) for path in arguments.recordings]
-    separator = Separator.from_experiment(arguments.exp_dir, pick_device(arguments.device))
+    device = pick_device(arguments.device)
+    seconds = sum(info.frames / info.sample_rate for info in headers)
+    separator = Separator.from_experiment(arguments.exp_dir, device, arguments.backend, seconds)
     outputs = output_paths(arguments.recordings, arguments.out_dir, separator.n_src)
     for recording, info, paths in zip(arguments.recordings, headers, outputs, strict=True):
         separate_file(separator, recording, info, paths)

@@ -43,6 +43,7 @@ ACCENTS = ("en", "en-us", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbc
 
 F0_HZ = {"F": (165.0, 260.0), "M": (82.0, 145.0)}
 TRACT = {"F": (0.95, 1.10), "M": (0.93, 1.05)}
+TRACT_OF_TR = {"F": (0.91, 1.16), "M": (0.88, 1.10)}  # few formants to learn from: wider
 MAX_SHIFT = 0.6  # octaves between a voice's pitch and its variant's: beyond it sounds odd
 OCTAVES_PER_STEP = 0.0145  # of espeak's pitch, measured
 
@@ -96,7 +97,7 @@ def _draw(split: str, gender: str, count: int, rng: random.Random) -> list[Voice
     for number, (place, variant, accent) in enumerate(cycles, 1):
         low, high = F0_HZ[gender]
         f0 = low * (high / low) ** ((place + rng.random()) / count)
-        tract = rng.uniform(*TRACT[gender])
+        tract = rng.uniform(*(TRACT_OF_TR if split == "tr" else TRACT)[gender])
         own, limit = variants[variant] * tract, 2**MAX_SHIFT
         voices.append(
             Voice(

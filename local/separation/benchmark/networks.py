@@ -7,6 +7,8 @@ kept for all, which helps the stock networks, too.
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import multiprocessing
 import resource
 import time
@@ -24,8 +26,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from separation.benchmark.peers import load_peer
 from separation.config import Conf
+from separation.inference.backends import on_openvino, what_hinders_openvino
 from separation.models.convtasnet import WholeConvTasNet
 from separation.models.fast import keep_freed_memory
+from separation.models.norms import fuse_norms
 from separation.models.registry import MODELS, build_model
 from separation.report.tables import markdown
 
@@ -88,7 +92,7 @@ def compare_inference(systems: dict[str, Conf], work: Work, peers: list[Path]) -
         mixtures = torch.randn(work.batch_size, work.chunk_size)
         runs: Timed = {
             name: forward(make().eval(), mixtures) for name, make in contenders(conf, peers).items()
-        }
+        } | other_backends(conf, mixtures)
         seconds = take_turns(runs, work.repetitions)
         audio = work.batch_size * work.chunk_size / rate
         floor = forward_flops(stock(conf), work) / peak
@@ -114,6 +118,32 @@ def contenders(conf: Conf, peers: list[Path]) -> dict[str, Callable[[], nn.Modul
     for path in peers:
         makers[path.resolve().name] = partial(load_peer, path, conf["net_conf"])
     return makers
+
+
+def other_backends(conf: Conf, mixtures: torch.Tensor) -> Timed:
+    """This project's network by other means than its own layers, as far as they are here."""
+    model = build_model(conf).eval()
+    fused = fuse_norms(stock(conf)).eval()
+    runs: Timed = {"torch.compile": forward(torch.compile(fused), mixtures)}
+    if what_hinders_openvino(model, mixtures.device) is None:
+        runs["this project on OpenVINO"] = forward(on_openvino(model), mixtures)
+    if importlib.util.find_spec("onnxruntime") is not None:
+        runs["ONNX Runtime"] = on_onnx_runtime(fused, mixtures)
+    return runs
+
+
+def on_onnx_runtime(model: nn.Module, mixtures: torch.Tensor) -> Callable[[], object]:
+    """A function that separates the mixtures with ONNX Runtime, for which nothing is padded."""
+    import onnxruntime
+
+    graph = io.BytesIO()
+    torch.onnx.export(model, (mixtures,), graph, input_names=["wav"], dynamo=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(
+        graph.getvalue(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda: session.run(None, {"wav": mixtures.numpy()})
 
 
 def stock(conf: Conf) -> nn.Module:

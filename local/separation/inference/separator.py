@@ -10,6 +10,7 @@ import torch
 from asteroid.models import BaseModel
 
 from separation.errors import RecipeError
+from separation.inference.backends import run_on
 from separation.models.registry import load_model
 
 
@@ -37,9 +38,18 @@ class Separator:
         self.n_src = self._forward(np.zeros(self.sample_rate)).shape[0]
 
     @classmethod
-    def from_experiment(cls, exp_dir: Path, device: str | torch.device = "cpu") -> Separator:
-        """Load the best model of an experiment folder."""
-        return cls(load_model(exp_dir), device)
+    def from_experiment(
+        cls,
+        exp_dir: Path,
+        device: str | torch.device = "cpu",
+        backend: str = "torch",
+        seconds: float = 0.0,
+    ) -> Separator:
+        """Load the best model of an experiment folder.
+
+        ``backend`` and ``seconds`` are those of :func:`separation.inference.backends.run_on`.
+        """
+        return cls(run_on(backend, load_model(exp_dir), torch.device(device), seconds), device)
 
     def separate(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """Separate one recording.
