@@ -6,11 +6,11 @@ unset CDPATH # which would have cd print, and go elsewhere
 # shellcheck disable=SC2034  # most are read by their name only
 {
   stage='' stop_stage=5 corpus=espeak-2mix corpus_dir='' tag='' conf='' resume='' help=''
-  n_src='' sample_rate='' mode='' nj='' devices='' num_nodes='' seed=''
+  n_src='' sample_rate='' mode='' nj='' precision='' devices='' num_nodes='' seed=''
   lists='' levels_file='' keep_going='' allow_partial=''
 }
 names=(stage stop_stage corpus corpus_dir lists levels_file keep_going allow_partial tag conf n_src
-  sample_rate mode nj devices num_nodes seed resume help)
+  sample_rate mode nj precision devices num_nodes seed resume help)
 
 say() { echo "run.sh: $*"; }
 die() { echo "run.sh: $*" >&2; exit 1; }
@@ -39,6 +39,7 @@ Without options: all of it, on the embedded corpus. A stage that is done is not 
   --sample_rate HZ     of the mixtures
   --mode min|max       a mixture ends with its shortest source, or with its longest
   --nj N               processes for stages 0, 1, 2 and 4
+  --precision NAME     of training: fp32, bf16, or auto: bf16 on a GPU that has it
   --devices N          training processes (GPUs) on a machine
   --num_nodes N        machines
   --seed N             of the corpus, the weights and the order of the training data
@@ -210,7 +211,7 @@ done
 # An option is another word for a key of the YAML: the defaults stand there, and only there.
 overrides=(--)
 for pair in corpus.n_src:n_src corpus.sample_rate:sample_rate corpus.mode:mode nj:nj seed:seed \
-  training.devices:devices training.num_nodes:num_nodes corpus.keep_going:keep_going \
+  training.precision:precision training.devices:devices training.num_nodes:num_nodes corpus.keep_going:keep_going \
   corpus.allow_partial:allow_partial; do
   name=${pair#*:}
   [ -z "${!name}" ] || overrides+=("${pair%:*}=${!name}")

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from separation.benchmark.loading import compare_loading
 from separation.benchmark.mixing import compare_mixing
-from separation.benchmark.networks import Work, compare_inference, compare_training
+from separation.benchmark.networks import BACKENDS, Work, compare_inference, compare_training
 from separation.config import load_config
 from separation.errors import RecipeError, run_command
 
@@ -42,6 +43,14 @@ def main() -> None:
                 help="checkouts of JusperLee/Conv-TasNet or kaituoxu/Conv-TasNet to time, too",
             )
             command.add_argument("overrides", nargs="*", help="key=value of the YAML, after --")
+    commands.choices["inference"].add_argument(
+        "--backends",
+        nargs="*",
+        choices=BACKENDS,
+        default=["openvino"],
+        help="other ways to compute the network, to be timed, too; onnxruntime asks for its package"
+        " to be installed, compile for some minutes of patience",
+    )
     mixing = commands.add_parser("mixing")
     mixing.add_argument("--mixtures", type=int, default=1000, help="length of the list")
     for command in (commands.choices["loading"], mixing):
@@ -57,14 +66,17 @@ def run(arguments: argparse.Namespace) -> str:
             raise RecipeError(f"--{name} {getattr(arguments, name)}: 1 or more")
     if arguments.command == "mixing":
         return compare_mixing(arguments.mixtures, arguments.nj, arguments.dir)
+    if "onnxruntime" in getattr(arguments, "backends", ()) and not find_spec("onnxruntime"):
+        raise RecipeError("--backends onnxruntime: not installed; pip install onnx onnxruntime")
     work = Work(arguments.batch_size, arguments.chunk_size, arguments.repetitions)
     if arguments.command == "loading":
         return compare_loading(work, arguments.nj, arguments.dir)
     systems = {
         tag: load_config("espeak-2mix", tag, None, arguments.overrides) for tag in arguments.tag
     }
-    compare = compare_training if arguments.command == "training" else compare_inference
-    return compare(systems, work, arguments.peer)
+    if arguments.command == "training":
+        return compare_training(systems, work, arguments.peer)
+    return compare_inference(systems, work, arguments.peer, arguments.backends)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,16 @@ def table_of(text):
 
 
 @pytest.mark.parametrize(
-    ("command", "tags"), [("training", ["causal"]), ("inference", ["convtasnet", "deep"])]
+    ("command", "tags", "others"),
+    [
+        ("training", ["causal"], []),
+        ("inference", ["convtasnet", "deep"], ["OpenVINO"]),
+        ("inference", ["causal"], []),  # not for OpenVINO
+    ],
 )
-def test_networks_are_compared_with_asteroid_s(monkeypatch, capsys, tmp_path, command, tags):
+def test_networks_are_compared_with_asteroid_s(
+    monkeypatch, capsys, tmp_path, command, tags, others
+):
     write_peer(tmp_path)
     options = ["--chunk_size", "2000", "--repetitions", "1", "--batch_size", "2"]
     options += ["--tag", *tags, "--peer", str(tmp_path / "theirs")]
@@ -57,16 +64,23 @@ def test_networks_are_compared_with_asteroid_s(monkeypatch, capsys, tmp_path, co
     lines = capsys.readouterr().out.splitlines()
     table = table_of(lines)
     assert [row[0] for row in table[2:]] == [
-        f"{tag}, {name}" for tag in tags for name in ("Asteroid", "this project", "theirs")
+        f"{tag}, {name}" for tag in tags for name in ("Asteroid", "this project", "theirs", *others)
     ]
-    for stock, ours, theirs in zip(table[2::3], table[3::3], table[4::3], strict=True):
+    for first in range(2, len(table), 3 + len(others)):
+        stock, *rows = table[first : first + 3 + len(others)]
         assert stock[2] == "1.00"
-        for row in (ours, theirs):
+        for row in rows:
             # Rounded figures: the ratio is that of what is printed.
             assert float(row[2]) == pytest.approx(
                 float(row[1]) / float(stock[1]), rel=0.05, abs=0.05
             )
     assert "GFLOP/s" in lines[-1]
+
+
+def test_a_missing_backend_is_named(monkeypatch):
+    monkeypatch.setattr(benchmark, "find_spec", lambda name: None)
+    with pytest.raises(RecipeError, match="onnxruntime: not installed; pip install"):
+        run(monkeypatch, "inference", "--backends", "onnxruntime")
 
 
 def write_peer(folder):

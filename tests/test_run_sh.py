@@ -57,7 +57,7 @@ model: toy
 corpus: {name: "", default_tag: small, corpus_dir: "", sample_rate: 8000, mode: min, n_src: 2}
 net_conf: {N: 16, num_spks: 2}
 optim: {lr: 1.0e-3}
-training: {max_epochs: 2, accelerator: auto, devices: 1, num_nodes: 1}
+training: {max_epochs: 2, precision: auto, accelerator: auto, devices: 1, num_nodes: 1}
 evaluation: {splits: [tt]}
 """
 STAGES = ["prepare", "mix", "metadata", "train", "evaluate", "report"]
@@ -177,13 +177,13 @@ def test_an_explicit_stage_runs_again_from_there(recipe):
 def test_options_and_overrides_are_forwarded_in_order(recipe):
     code, _ = recipe(
         *("--n_src", "3", "--sample-rate=8000", "--mode", "min", "--nj", "4", "--seed", "5"),
-        *("--devices", "2", "--num_nodes", "1", "--tag", "paper", "--"),
+        *("--devices", "2", "--num_nodes", "1", "--tag", "paper", "--precision=bf16", "--"),
         *("optim.lr=5e-4", "evaluation.splits=[tt, cv]"),
     )
     assert code == 0
     forwarded = [
         *("--", "corpus.n_src=3", "corpus.sample_rate=8000", "corpus.mode=min", "nj=4", "seed=5"),
-        *("training.devices=2", "training.num_nodes=1"),
+        *("training.precision=bf16", "training.devices=2", "training.num_nodes=1"),
         *("optim.lr=5e-4", "evaluation.splits=[tt, cv]"),
     ]
     for stage in STAGES[:5]:
@@ -355,7 +355,7 @@ def test_a_system_does_not_change_the_corpus(recipe):
 def test_help_lists_every_option_corpus_and_tag(recipe, option):
     assert recipe(option) == (0, [])
     names = "stage stop_stage corpus corpus_dir tag conf n_src sample_rate mode nj devices"
-    for name in [*names.split(), "num_nodes", "seed", "resume", "help"]:
+    for name in [*names.split(), "precision", "num_nodes", "seed", "resume", "help"]:
         assert f"  --{name} " in recipe.out
     assert "other toy-2mix" in recipe.out
     assert "paper small" in recipe.out

@@ -158,6 +158,20 @@ def test_under_autocast_and_tracing_the_stock_layers_run():
     torch.testing.assert_close(traced(x), layer(x))
 
 
+def test_under_autocast_a_pointwise_convolution_is_a_product_in_bfloat16():
+    torch.manual_seed(0)
+    stock = nn.Conv1d(16, 24, 1)
+    fast, x = speed_up(copy.deepcopy(stock)), torch.randn(3, 16, 41)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected, found = stock(x), fast(x)
+    assert found.dtype == expected.dtype == torch.bfloat16
+    assert "Baddbmm" in found.grad_fn.name()
+    torch.testing.assert_close(found, expected, rtol=2**-7, atol=2**-7)
+    for y in (expected, found):
+        y.float().square().sum().backward()
+    torch.testing.assert_close(fast.weight.grad, stock.weight.grad, rtol=0.02, atol=0.05)
+
+
 def test_other_convolutions_stay_as_they_are():
     for stock in (
         nn.Conv1d(4, 4, 3, padding=1),

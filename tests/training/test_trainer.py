@@ -1,10 +1,12 @@
 """Training: resuming, several processes, bad steps, schedules, every system."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -15,7 +17,7 @@ from separation.config import ROOT, load_config, save_resolved
 from separation.errors import RecipeError
 from separation.training.resume import check_resume, newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
-from separation.training.trainer import Training
+from separation.training.trainer import Training, pick_precision
 from tiny_corpus import make_corpus
 
 NET = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
@@ -219,11 +221,49 @@ def test_minutes_of_resumed_runs_add_up():
     assert second.time_elapsed() == 70.0
 
 
-def test_bf16_trains(data_dir, tmp_path):
-    table = run(conf_of("training.precision=bf16", "training.max_epochs=1"), data_dir, tmp_path)
-    assert table["val_loss"].notna().all()
-    model = BaseModel.from_pretrained(str(tmp_path / "best_model.pth"))
+def test_bf16_trains_as_float32_does(data_dir, tmp_path):
+    def losses(precision):
+        options = [f"training.precision={precision}", "training.max_epochs=2"]
+        return run(conf_of(*options), data_dir, tmp_path / precision)[["loss", "val_loss"]]
+
+    bf16 = losses("bf16")
+    assert not bf16.equals(losses("fp32"))
+    np.testing.assert_allclose(bf16, losses("fp32"), atol=0.2)  # dB
+    model = BaseModel.from_pretrained(str(tmp_path / "bf16" / "best_model.pth"))
     assert next(model.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("precision", "accelerator", "gpu", "has_bf16", "picked"),
+    [
+        ("auto", "auto", True, True, "bf16"),
+        ("auto", "auto", True, False, "fp32"),
+        ("auto", "cpu", True, True, "fp32"),
+        ("auto", "auto", False, True, "fp32"),
+        ("bf16", "cpu", False, False, "bf16"),
+        ("fp32", "gpu", True, True, "fp32"),
+    ],
+)
+def test_precision_suits_the_hardware(monkeypatch, precision, accelerator, gpu, has_bf16, picked):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    assert pick_precision({"precision": precision, "accelerator": accelerator}) == picked
+
+
+def test_a_compiled_network_trains_as_it_does_otherwise(data_dir, tmp_path):
+    def losses(compiled):
+        options = [f"training.compile={compiled}", "training.max_epochs=2"]
+        return run(conf_of(*options), data_dir, tmp_path / compiled)[["loss", "val_loss"]]
+
+    np.testing.assert_allclose(losses("true"), losses("false"), rtol=1e-3)
+    model = BaseModel.from_pretrained(str(tmp_path / "true" / "best_model.pth"))
+    assert model(torch.randn(1, 100)).shape == (1, 2, 100)
+
+
+def test_compiling_without_a_compiler_is_said(monkeypatch, data_dir, tmp_path):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(RecipeError, match="training.compile needs a C"):
+        run(conf_of("training.compile=true"), data_dir, tmp_path)
 
 
 @pytest.mark.parametrize(

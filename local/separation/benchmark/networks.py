@@ -7,11 +7,11 @@ kept for all, which helps the stock networks, too.
 
 from __future__ import annotations
 
-import importlib.util
-import io
 import multiprocessing
 import resource
+import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +34,7 @@ from separation.models.registry import MODELS, build_model
 from separation.report.tables import markdown
 
 Timed = dict[str, Callable[[], object]]
+BACKENDS = ("openvino", "onnxruntime", "compile")
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,16 @@ def compare_training(systems: dict[str, Conf], work: Work, peers: list[Path]) ->
     return f"{markdown(columns, rows)}\n{describe_floor(peak)}"
 
 
-def compare_inference(systems: dict[str, Conf], work: Work, peers: list[Path]) -> str:
+def compare_inference(
+    systems: dict[str, Conf], work: Work, peers: list[Path], backends: list[str]
+) -> str:
     """Time the separation of a batch, without resampling or files.
+
+    Args:
+        systems: configurations by tag.
+        work: what is separated.
+        peers: checkouts of other projects that take part.
+        backends: of :data:`BACKENDS`, other ways to compute the network.
 
     Returns:
         a table of seconds of audio separated in a second.
@@ -92,7 +101,7 @@ def compare_inference(systems: dict[str, Conf], work: Work, peers: list[Path]) -
         mixtures = torch.randn(work.batch_size, work.chunk_size)
         runs: Timed = {
             name: forward(make().eval(), mixtures) for name, make in contenders(conf, peers).items()
-        } | other_backends(conf, mixtures)
+        } | other_backends(backends, conf, mixtures)
         seconds = take_turns(runs, work.repetitions)
         audio = work.batch_size * work.chunk_size / rate
         floor = forward_flops(stock(conf), work) / peak
@@ -120,29 +129,33 @@ def contenders(conf: Conf, peers: list[Path]) -> dict[str, Callable[[], nn.Modul
     return makers
 
 
-def other_backends(conf: Conf, mixtures: torch.Tensor) -> Timed:
-    """This project's network by other means than its own layers, as far as they are here."""
+def other_backends(names: list[str], conf: Conf, mixtures: torch.Tensor) -> Timed:
+    """The network by other means than this project's layers: those of ``names`` that can run it."""
+    runs: Timed = {}
     model = build_model(conf).eval()
     fused = fuse_norms(stock(conf)).eval()
-    runs: Timed = {"torch.compile": forward(torch.compile(fused), mixtures)}
-    if what_hinders_openvino(model, mixtures.device) is None:
-        runs["this project on OpenVINO"] = forward(on_openvino(model), mixtures)
-    if importlib.util.find_spec("onnxruntime") is not None:
+    convertible = what_hinders_openvino(model, mixtures.device) is None
+    if "openvino" in names and convertible:
+        runs["OpenVINO"] = forward(on_openvino(model), mixtures)
+    if "onnxruntime" in names and convertible:
         runs["ONNX Runtime"] = on_onnx_runtime(fused, mixtures)
+    if "compile" in names:
+        fused.compile()
+        runs["torch.compile"] = forward(fused, mixtures)
     return runs
 
 
 def on_onnx_runtime(model: nn.Module, mixtures: torch.Tensor) -> Callable[[], object]:
-    """A function that separates the mixtures with ONNX Runtime, for which nothing is padded."""
+    """A function that separates the mixtures with ONNX Runtime."""
     import onnxruntime
 
-    graph = io.BytesIO()
-    torch.onnx.export(model, (mixtures,), graph, input_names=["wav"], dynamo=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(
-        graph.getvalue(), options, providers=["CPUExecutionProvider"]
-    )
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = Path(folder) / "network.onnx"
+        torch.onnx.export(model, (mixtures,), path, input_names=["wav"], dynamo=False)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, {"wav": mixtures.numpy()})
 
 

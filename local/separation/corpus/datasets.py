@@ -262,8 +262,8 @@ class DynamicMixing(Dataset):
         floor = level * 10 ** (PAUSE_DB / 10)
         for _ in range(CROP_TRIES):
             start = rng.integers(0, max(0, len(samples) - needed) + 1)
-            crop = samples[start : start + needed].astype(np.float32) / 2**15
-            if np.square(crop).mean() >= floor:
+            crop = np.multiply(samples[start : start + needed], 2.0**-15, dtype=np.float32)
+            if np.dot(crop, crop) >= floor * len(crop):
                 break
         if self.speed_range:
             crop = soxr.resample(crop, speed, 1.0, quality="QQ")

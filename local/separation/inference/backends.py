@@ -80,7 +80,7 @@ def converted(module: nn.Module, example: torch.Tensor) -> Callable[[np.ndarray]
     import openvino
 
     with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore")  # of what Torch thinks of being traced
         graph = openvino.convert_model(module, example_input=example)
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import warnings
 from datetime import timedelta
 from functools import reduce
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from asteroid.models import BaseModel
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -39,7 +41,7 @@ from separation.training.schedule import BudgetSchedule, PlateauSchedule
 from separation.training.system import SeparationSystem
 
 log = logging.getLogger("separation")
-PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}  # and auto
 SCHEDULES = ("plateau", "budget")
 
 
@@ -64,6 +66,8 @@ class Training:
         pl.seed_everything(conf["seed"], verbose=False)
         self.conf, self.exp_dir = conf, exp_dir
         model = build_model(conf)
+        if conf["training"]["compile"]:
+            compile_masker(model)
         self.system = SeparationSystem(
             model=model,
             optimizer=torch.optim.Adam(
@@ -203,7 +207,7 @@ def make_trainer(conf: Conf, exp_dir: Path) -> tuple[pl.Trainer, ModelCheckpoint
         devices=training["devices"],
         num_nodes=training["num_nodes"],
         strategy="ddp" if training["devices"] * training["num_nodes"] > 1 else "auto",
-        precision=PRECISIONS[training["precision"]],
+        precision=PRECISIONS[pick_precision(training)],
         max_epochs=training["max_epochs"],
         accumulate_grad_batches=training["accumulate"],
         callbacks=callbacks,
@@ -213,6 +217,25 @@ def make_trainer(conf: Conf, exp_dir: Path) -> tuple[pl.Trainer, ModelCheckpoint
         enable_model_summary=False,
     )
     return trainer, best
+
+
+def pick_precision(training: Conf) -> str:
+    """``fp32`` or ``bf16``: what the configuration says, or what suits the hardware."""
+    if training["precision"] != "auto":
+        return training["precision"]
+    on_gpu = training["accelerator"] != "cpu" and torch.cuda.is_available()
+    return "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
+def compile_masker(model: BaseModel) -> None:
+    """Have ``torch.compile`` make the part of the network that takes the time, in place.
+
+    Raises:
+        RecipeError: there is no C++ compiler, which a CPU's code needs.
+    """
+    if not torch.cuda.is_available() and not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        raise RecipeError("training.compile needs a C++ compiler, such as g++; none is here")
+    model.masker.compile()
 
 
 def quiet_lightning() -> None:
@@ -232,7 +255,7 @@ def check(conf: Conf) -> None:
     """Raise a :class:`RecipeError` that names the key of a value that training cannot run with."""
     build_model(conf)
     for section, key, known in (
-        ("training", "precision", list(PRECISIONS)),
+        ("training", "precision", ["auto", *PRECISIONS]),
         ("optim", "schedule", list(SCHEDULES)),
     ):
         value = conf[section][key]
