@@ -9,6 +9,7 @@ from pathlib import Path
 from separation.config import load_config, save_resolved, wav_folder
 from separation.corpus.manifest import read_fingerprint
 from separation.errors import run_command
+from separation.evaluation.evaluator import check_metrics
 from separation.training.progress import is_first_process, set_up_logging, write_environment
 from separation.training.resume import check_resume
 from separation.training.trainer import Training
@@ -29,6 +30,7 @@ def main() -> None:
     exp_dir, wav_dir = arguments.exp_dir, wav_folder(arguments.data_dir, conf)
     if arguments.resume:
         check_resume(conf, exp_dir)
+    check_metrics(conf["evaluation"]["metrics"])  # told before hours of training, not after them
     training = Training(conf, arguments.data_dir, wav_dir, exp_dir)
     # Nothing of an earlier training is touched before all that this one needs is there.
     if is_first_process():  # Lightning starts this script once more for every other device

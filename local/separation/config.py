@@ -109,6 +109,8 @@ def _finish(conf: Conf, overrides: list[str]) -> Conf:
     facts = conf["corpus"]
     if facts["mode"] not in ("min", "max"):
         raise RecipeError(f"corpus.mode is '{facts['mode']}'; it must be min or max")
+    if conf["nj"] < 0:
+        raise RecipeError(f"nj is {conf['nj']}; it must be 0, one process a core, or more")
     for key, least in (("n_src", 2), ("sample_rate", 1000)):
         if facts[key] < least:
             raise RecipeError(f"corpus.{key} is {facts[key]}; it must be {least} or more")

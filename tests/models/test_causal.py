@@ -89,6 +89,16 @@ def test_a_batch_of_ragged_lengths_equals_one_by_one(name):
         assert torch.equal(model(together, torch.full((5,), 1200)), model(together))
 
 
+def test_a_ragged_batch_after_a_full_one_is_right_in_a_compiled_network():
+    model, _ = build("convtasnet")
+    wav, lengths = torch.randn(2, 500), torch.tensor([500, 300])
+    with torch.inference_mode():
+        expected = model(wav), model(wav, lengths)
+        model.masker.compile(backend="eager")
+        found = model(wav), model(wav, lengths)
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("name", ["convtasnet", "deep", "deep_causal"])
 def test_gradients_of_a_ragged_batch_are_those_one_by_one(name):
     model = build(name)[0].double()

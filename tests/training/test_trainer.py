@@ -1,5 +1,6 @@
 """Training: resuming, several processes, bad steps, schedules, every system."""
 
+import errno
 import os
 import shutil
 import signal
@@ -11,10 +12,11 @@ import pandas as pd
 import pytest
 import torch
 from asteroid.models import BaseModel
-from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 
 from separation.config import ROOT, load_config, save_resolved
 from separation.errors import RecipeError
+from separation.training.checkpoints import AtomicCheckpoints
 from separation.training.resume import check_resume, newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
 from separation.training.trainer import Training, pick_precision
@@ -129,7 +131,8 @@ def test_killed_within_an_epoch_goes_on_at_the_same_step(data_dir, tmp_path):
     assert not (folder / "best_model.pth").exists()
     resumed = run(conf_of(*options, "training.save_minutes=60"), data_dir, folder, True)
     assert resumed["step"].tolist() == whole["step"].tolist() == [8, 16, 24]
-    pd.testing.assert_series_equal(resumed["val_loss"], whole["val_loss"], rtol=1e-6)
+    columns = ["loss", "val_loss"]
+    pd.testing.assert_frame_equal(resumed[columns], whole[columns], rtol=1e-6)
     for name, value in weights(tmp_path / "whole").items():
         torch.testing.assert_close(weights(folder)[name], value, rtol=1e-6, atol=1e-7)
 
@@ -147,7 +150,8 @@ def test_two_processes_train_as_one_with_the_same_total_batch(data_dir, tmp_path
     assert result.returncode == 0, result.stderr
     two = pd.read_csv(tmp_path / "two" / "metrics.csv")
     assert two["step"].tolist() == one["step"].tolist() == [2, 4]
-    pd.testing.assert_series_equal(two["val_loss"], one["val_loss"], rtol=1e-5)
+    columns = ["loss", "val_loss"]
+    pd.testing.assert_frame_equal(two[columns], one[columns], rtol=1e-5)
     for name, value in weights(tmp_path / "one").items():
         torch.testing.assert_close(weights(tmp_path / "two")[name], value, rtol=1e-4, atol=1e-5)
 
@@ -157,6 +161,33 @@ def test_accumulated_batches_are_one_large_batch(data_dir, tmp_path):
     run(conf_of("training.accumulate=2", "training.max_epochs=1"), data_dir, tmp_path / "small")
     for name, value in weights(tmp_path / "large").items():
         torch.testing.assert_close(weights(tmp_path / "small")[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_no_checkpoint_is_written_between_the_batches_of_a_step(monkeypatch, data_dir, tmp_path):
+    batches = []
+    monkeypatch.setattr(
+        ModelCheckpoint,
+        "on_train_batch_end",
+        lambda self, *arguments: batches.append(arguments[-1]) if "midway" in self.filename else 0,
+    )
+    options = ["training.accumulate=3", "data.batch_size=1", "training.max_epochs=1"]
+    run(conf_of(*options), data_dir, tmp_path)
+    assert batches == [2, 5]
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint(monkeypatch, tmp_path):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpoints().save_checkpoint({"step": 1}, path)
+
+    def save(checkpoint, file):
+        file.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(RecipeError, match="last.ckpt: cannot be written: No space left"):
+        AtomicCheckpoints().save_checkpoint({"step": 2}, path)
+    assert torch.load(path) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def spoil_loss(monkeypatch, bad_steps):
@@ -281,6 +312,7 @@ def test_compiling_without_a_compiler_is_said(monkeypatch, data_dir, tmp_path):
         ("training.accelerator=gpu", "training.accelerator, devices or num_nodes cannot be had"),
         ("training.devices=0", "training.accelerator, devices or num_nodes cannot be had"),
         ("training.num_nodes=0", "training.num_nodes is 0"),
+        ("nj=-3", "nj is -3; it must be 0"),
         ("optim.decay_share=0", "optim.decay_share is 0"),
     ],
 )

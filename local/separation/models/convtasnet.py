@@ -31,7 +31,8 @@ class WholeConvTasNet(ConvTasNet):
         if lengths is None or bool((lengths == wav.shape[-1]).all()):
             return self._separate(wav)
         frames = 1 + (lengths - self._kernel).clamp(min=0).add(self._stride - 1) // self._stride
-        with ragged(self, frames):
+        # Compiled code does not see the hooks.
+        with ragged(self, frames), torch.compiler.set_stance("force_eager"):
             estimates = self._separate(wav)
         return estimates * within(lengths, estimates)
 

@@ -30,9 +30,11 @@ class PITNegSISDR(nn.Module):
             sources: ``(batch, source, time)``.
             lengths: ``(batch,)``, samples.
         """
-        return self.pit(
-            zero_mean_within(estimates.float(), lengths), zero_mean_within(sources.float(), lengths)
-        )
+        with torch.autocast(estimates.device.type, enabled=False):
+            return self.pit(
+                zero_mean_within(estimates.float(), lengths),
+                zero_mean_within(sources.float(), lengths),
+            )
 
 
 def zero_mean_within(signals: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from separation.config import ROOT
 from separation.files import atomic_path
+from separation.training.system import SeparationSystem
 
 log = logging.getLogger("separation")
 
@@ -38,6 +39,10 @@ class EpochLog(pl.Callback):
         self.rows: list[dict[str, Any]] = []
         self._waited = self._worked = 0.0
         self._mark = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock of an epoch that is resumed in its middle."""
+        self._mark = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -56,7 +61,7 @@ class EpochLog(pl.Callback):
         self._worked += now - self._mark
         self._mark = now
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: SeparationSystem) -> None:  # type: ignore[override]
         """Write the row; the epoch's loss is known only here."""
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
         row = {
@@ -64,10 +69,10 @@ class EpochLog(pl.Callback):
             "step": trainer.global_step,
             "minutes": round(self.timer.time_elapsed() / 60, 3),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
-            "loss": metrics.get("loss_epoch", np.nan),
+            "loss": pl_module.mean_train_loss(),
             "val_loss": metrics.get("val_loss", np.nan),
             "val_si_sdri": metrics.get("val_si_sdri", np.nan),
-            "skipped_steps": getattr(pl_module, "bad_steps", 0),
+            "skipped_steps": pl_module.bad_steps,
             "data_wait": round(self._waited / max(1e-9, self._waited + self._worked), 4),
         }
         self.rows.append(row)

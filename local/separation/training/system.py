@@ -33,6 +33,7 @@ class SeparationSystem(System):
         self.max_bad_steps = max_bad_steps
         self.bad_steps = 0
         self.bad_in_a_row = 0
+        self.train_sums = torch.zeros(2)  # of the losses in this epoch so far, and how many
 
     def common_step(self, batch: Batch, batch_nb: int, train: bool = True) -> torch.Tensor:
         """Mean loss of a batch, dB."""
@@ -40,12 +41,23 @@ class SeparationSystem(System):
         return self.loss_func(self(mixtures, lengths), sources, lengths)
 
     def training_step(self, batch: Batch, batch_nb: int) -> torch.Tensor:
-        """Loss of a training batch; logged with its mean over the epoch."""
+        """Loss of a training batch; logged, and added to the sums of the epoch."""
         loss = self.common_step(batch, batch_nb)
         if torch.isfinite(loss):  # else the step is left out, and so it is in the epoch's mean
             size = len(batch[0])
-            self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=size)
+            self.log("loss", loss, prog_bar=True, batch_size=size)
+            added = torch.stack([loss.detach(), torch.ones_like(loss)]) * size
+            self.train_sums = self.train_sums.to(loss.device) + added
         return loss
+
+    def mean_train_loss(self) -> float:
+        """Mean loss of the epoch's mixtures so far, dB, over all processes."""
+        total, count = self.all_gather(self.train_sums).reshape(-1, 2).sum(0).tolist()
+        return total / count if count else float("nan")
+
+    def on_train_epoch_start(self) -> None:
+        """Start new sums; an epoch that is resumed in its middle does not come here."""
+        self.train_sums = torch.zeros(2)
 
     def on_validation_epoch_start(self) -> None:
         """Start new sums."""
@@ -57,7 +69,7 @@ class SeparationSystem(System):
         loss = self.common_step(batch, batch_nb, train=False)
         unprocessed = self.loss_func(mixtures[:, None].expand_as(sources), sources, lengths)
         values = torch.stack([loss, unprocessed - loss, torch.ones_like(loss)])
-        self.val_sums += len(mixtures) * values.double().cpu()
+        self.val_sums += len(mixtures) * values.cpu().double()
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over all mixtures, each counted once however many processes there are.
@@ -100,13 +112,15 @@ class SeparationSystem(System):
             loader.sampler.world = self.trainer.world_size
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
-        """Keep the number of skipped steps."""
+        """Keep the number of skipped steps and the epoch's losses."""
         checkpoint["bad_steps"] = self.bad_steps
+        checkpoint["train_sums"] = self.all_gather(self.train_sums).reshape(-1, 2).sum(0)
         return super().on_save_checkpoint(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the epoch, and the place in its data, where the checkpoint was written."""
         self.bad_steps = checkpoint["bad_steps"]
+        self.train_sums = checkpoint["train_sums"].cpu() / self.trainer.world_size
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         sampler = self.train_loader.sampler
         if progress["is_last_batch"]:

@@ -34,6 +34,7 @@ from separation.errors import RecipeError, nearest
 from separation.models.facts import count_parameters
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model, save_model
+from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint
 from separation.training.losses import PITNegSISDR
 from separation.training.progress import EpochLog
 from separation.training.resume import newest_checkpoint
@@ -117,6 +118,7 @@ class Training:
             save_model(system.model, self.exp_dir / "best_model.pth")
             score = float(state["callbacks"][best.state_key]["current_score"])
             log.info("best epoch %d: cv loss %.2f dB", state["epoch"], score)
+        trainer.strategy.barrier()  # nobody goes on to stage 4 before the model is there
 
 
 def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
@@ -187,7 +189,7 @@ def make_trainer(conf: Conf, exp_dir: Path) -> tuple[pl.Trainer, ModelCheckpoint
     last = ModelCheckpoint(
         folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
     )
-    midway = ModelCheckpoint(
+    midway = StepCheckpoint(
         folder,
         "midway",
         train_time_interval=timedelta(minutes=training["save_minutes"]),
@@ -211,6 +213,7 @@ def make_trainer(conf: Conf, exp_dir: Path) -> tuple[pl.Trainer, ModelCheckpoint
         max_epochs=training["max_epochs"],
         accumulate_grad_batches=training["accumulate"],
         callbacks=callbacks,
+        plugins=[AtomicCheckpoints()],
         logger=TensorBoardLogger(exp_dir, name="", version="tensorboard"),
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
