@@ -103,3 +103,16 @@ def test_norms_without_affine_stay_as_they_are(tmp_path):
     wav = torch.randn(1, 920)
     with torch.no_grad():
         torch.testing.assert_close(plain(wav), model(wav), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("gate", ["prelu", "glu"])
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "causal"), [(3, 1, False), (3, 4, True), (2, 1, True)]
+)
+def test_a_layer_starts_close_to_handing_on_its_input(gate, kernel, dilation, causal):
+    torch.manual_seed(0)
+    layer = CodecLayer(64, kernel, dilation, gate, causal)
+    x = torch.rand(2, 64, 50)
+    y = layer(x)
+    assert torch.cosine_similarity(x.flatten(), y.flatten(), dim=0) > 0.98
+    assert torch.cosine_similarity(x[..., 1:].flatten(), y[..., :-1].flatten(), dim=0) < 0.9
