@@ -58,9 +58,10 @@ def compare_training(systems: dict[str, Conf], work: Work, peers: list[Path]) ->
     peak = peak_flops()
     for tag, conf in systems.items():
         makers = contenders(conf, peers)
+        # first, while this process is small: two large networks at once may not fit
+        megabytes = {name: memory_of_step(conf, peers, name, work) for name in makers}
         steps: Timed = {name: training_step(make(), conf, work) for name, make in makers.items()}
         seconds = take_turns(steps, work.repetitions)
-        megabytes = {name: memory_of_step(conf, peers, name, work) for name in makers}
         floor = step_flops(conf, work) / peak
         for name, taken in seconds.items():
             rows.append(
