@@ -42,7 +42,7 @@ def same(stock, x, tolerance=2e-5):
     return fast
 
 
-@pytest.mark.parametrize("slope", [0.25, 0.0, -0.3, 1.5])
+@pytest.mark.parametrize("slope", [0.25, 0.0, -0.3, 1.5, 1e-4, 1e-8])
 def test_prelu(slope):
     torch.manual_seed(0)
     x = torch.randn(3, 5, 41)

@@ -20,6 +20,9 @@ from torch.nn import functional as F
 from separation.models.norms import fuse_norms
 
 
+TINY_SLOPE = 1e-6  # of a PReLU; below, what it leaves of a negative input may not be there any more
+
+
 def speed_up(model: nn.Module) -> nn.Module:
     """Let encoder, decoder, convolutions, PReLUs and norms of an Asteroid model run faster.
 
@@ -135,18 +138,22 @@ def _eager_on_cpu(x: torch.Tensor, autocast: bool = False) -> bool:
 
 
 class _PReLU(torch.autograd.Function):
+    """What is kept is the output where that tells the input: the norm after it keeps it anyway."""
+
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(x, slope)
-        return F.leaky_relu(x, slope.item())
+        y = F.leaky_relu(x, slope.item())
+        ctx.invertible = slope.item() > TINY_SLOPE
+        ctx.save_for_backward(y if ctx.invertible else x, slope)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x, slope = ctx.saved_tensors
-        grad_x = torch.ops.aten.leaky_relu_backward(grad, x, slope.item(), False)
-        grad_slope = torch.dot(grad.flatten(), x.clamp(max=0).flatten())
-        return grad_x, grad_slope.reshape(1)
+        kept, slope = ctx.saved_tensors
+        grad_x = torch.ops.aten.leaky_relu_backward(grad, kept, slope.item(), ctx.invertible)
+        grad_slope = torch.dot(grad.flatten(), kept.clamp(max=0).flatten())
+        return grad_x, (grad_slope / slope if ctx.invertible else grad_slope).reshape(1)
 
 
 class _Depthwise(torch.autograd.Function):
