@@ -2,19 +2,16 @@
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
 from separation.corpus.audio import read_audio
 from separation.corpus.datasets import (
     ChunkDataset,
-    DynamicMixing,
     EpochSampler,
     ShardSampler,
     WholeDataset,
     collate,
 )
-from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
 from tiny_corpus import RATE, make_corpus
@@ -106,63 +103,6 @@ def test_validation_sees_whole_mixtures_and_padding_is_zero(data_dir):
             sources[row, 1, : record["length"]], read_audio(record["source_2_path"])
         )
         assert not mixtures[row, record["length"] :].any()
-
-
-def dynamic(data_dir, **changes):
-    options = {
-        "n_src": 2,
-        "chunk_size": 4000,
-        "size": 10,
-        "sample_rate": RATE,
-        "gain_range": 2.5,
-        "speed_range": 0.0,
-        "seed": 1,
-        "nj": 1,
-    }
-    utterances = [u for u in read_sources(data_dir) if u.split == "tr"]
-    return DynamicMixing(utterances, data_dir / "sources", **(options | changes))
-
-
-def test_dynamic_mixtures_are_sums_of_crops_of_two_speakers(data_dir):
-    dataset = dynamic(data_dir)
-    recordings = {u.speaker: [] for u in read_sources(data_dir) if u.split == "tr"}
-    for u in read_sources(data_dir):
-        if u.split == "tr":
-            recordings[u.speaker].append(soundfile.read(data_dir / "sources" / u.path)[0])
-
-    def speaker_of(source):
-        for speaker, takes in recordings.items():
-            for take in takes:
-                windows = np.lib.stride_tricks.sliding_window_view(take, 4000)
-                scaled = windows @ source / np.sqrt((windows**2).sum(1) * (source @ source))
-                if scaled.max() > 1 - 1e-6:
-                    return speaker
-        return None
-
-    for index in range(4):
-        mixture, sources = dataset[0, index]
-        torch.testing.assert_close(sources.sum(0), mixture, atol=1e-6, rtol=0)
-        found = [speaker_of(source.double().numpy()) for source in sources]
-        assert None not in found
-        assert found[0] != found[1]
-
-
-def test_dynamic_mixing_depends_on_seed_epoch_and_index_alone(data_dir):
-    one, two = dynamic(data_dir, speed_range=0.1), dynamic(data_dir, speed_range=0.1)
-    assert torch.equal(one[3, 7][0], two[3, 7][0])
-    assert not torch.equal(one[3, 7][0], one[4, 7][0])
-    assert not torch.equal(one[3, 7][0], dynamic(data_dir, speed_range=0.1, seed=2)[3, 7][0])
-
-
-def test_speed_changes_the_pitch(data_dir):
-    plain, fast = dynamic(data_dir), dynamic(data_dir, speed_range=0.3)
-    assert fast[0, 0][0].shape == plain[0, 0][0].shape
-    assert not torch.allclose(fast[0, 0][1], plain[0, 0][1], atol=1e-2)
-
-
-def test_dynamic_mixing_needs_enough_speakers(data_dir):
-    with pytest.raises(RecipeError, match="4 speakers in tr, but a mixture needs 5"):
-        dynamic(data_dir, n_src=5)
 
 
 def test_processes_share_an_epoch_as_one_would_see_it():

@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from separation.benchmark.mixing import MIXTURE_RATE, make_recordings, stage_1
 from separation.benchmark.networks import Timed, Work, take_turns
-from separation.corpus.datasets import ChunkDataset, DynamicMixing, EpochSampler, collate
+from separation.corpus.datasets import Batch, ChunkDataset, EpochSampler, collate
+from separation.corpus.dynamic import DynamicMixing, Mixer, Recipe, stack
 from separation.corpus.lists import ListLine, read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
@@ -123,6 +124,13 @@ def make_loaders(data_dir: Path, csv: Path, work: Work) -> dict[str, DataLoader]
         )
         speed = f", speed +-{speed_range:.0%}" if speed_range else ""
         loaders[f"this project, dynamic mixing{speed}"] = DataLoader(
-            mixing, work.batch_size, sampler=EpochSampler(len(mixing), SEED), collate_fn=collate
+            mixing,
+            work.batch_size,
+            sampler=EpochSampler(len(mixing), SEED),
+            collate_fn=partial(_stack_and_mix, mixing.mixer()),
         )
     return loaders
+
+
+def _stack_and_mix(mixer: Mixer, recipes: list[Recipe]) -> Batch:
+    return mixer(stack(recipes))

@@ -95,9 +95,13 @@ def load_resampled(path: str | Path, sample_rate: int) -> np.ndarray:
 
 def write_int16(path: str | Path, samples: np.ndarray, sample_rate: int) -> None:
     """Write samples of shape ``(time,)`` as a 16-bit file, round(2^15 x), whole or not at all."""
-    integers = np.clip(np.round(samples * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
     with atomic_path(path) as temporary:
-        soundfile.write(temporary, integers, sample_rate, subtype="PCM_16")
+        soundfile.write(temporary, to_int16(samples), sample_rate, subtype="PCM_16")
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """16-bit samples, round(2^15 x), clipped."""
+    return np.clip(np.round(samples * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
 
 
 def _cut_short(path: str | Path, info: AudioInfo) -> bool:

@@ -1,37 +1,26 @@
-"""Datasets of mixtures for training and evaluation.
+"""Datasets of mixtures that lie in files, for training and validation.
 
-:class:`ChunkDataset` and :class:`DynamicMixing` feed training and are indexed by ``(epoch,
-index)``, which :class:`EpochSampler` yields: what an item holds depends on the seed, the epoch and
-the index alone, so a resumed run, and any number of loader processes, sees the same data.
-:class:`WholeDataset` feeds validation. :func:`collate` makes a batch of ragged items.
+:class:`ChunkDataset` feeds training and is indexed by ``(epoch, index)``, which
+:class:`EpochSampler` yields: what an item holds depends on the seed, the epoch and the index alone,
+so a resumed run, and any number of loader processes, sees the same data. :class:`WholeDataset`
+feeds validation. :func:`collate` makes a batch of ragged items.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import soundfile
-import soxr
 import torch
-from joblib import Parallel, delayed
 from torch.utils.data import Dataset, Sampler
 
-from separation.corpus.audio import load_resampled, read_audio
-from separation.corpus.levels import active_level
-from separation.corpus.lists import Utterance
-from separation.corpus.mixing import mix_sources
+from separation.corpus.audio import read_audio
 from separation.errors import RecipeError
 
 Item = tuple[torch.Tensor, torch.Tensor]
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-
-# A crop quieter than this against the utterance's active level is a pause: another one is drawn.
-PAUSE_DB = -20.0
-CROP_TRIES = 10
 
 
 def collate(items: Sequence[Item]) -> Batch:
@@ -189,89 +178,3 @@ class WholeDataset(Dataset):
 def file_names(record: pd.Series, n_src: int) -> list[str]:
     """Paths of the mixture and its sources in a row of a manifest."""
     return [record["mixture_path"], *(record[f"source_{i + 1}_path"] for i in range(n_src))]
-
-
-class DynamicMixing(Dataset):
-    """Mixtures made on the fly: new speakers, utterances, crops, gains and speeds every epoch.
-
-    Speakers of a mixture differ always. Recordings are decoded once and kept in memory as 16 bit.
-
-    Args:
-        utterances: recordings of the training split.
-        sources_dir: folder of their paths.
-        n_src: speakers of a mixture.
-        chunk_size: samples of a mixture at most; it is as long as the longest of its crops.
-        size: mixtures of an epoch.
-        sample_rate: Hz; other rates are resampled.
-        gain_range: dB; gains are drawn in +- this.
-        speed_range: a source plays at 1 +- up to this times its speed (and pitch); 0 leaves it.
-        seed: of all that is drawn.
-        nj: processes that decode.
-    """
-
-    def __init__(
-        self,
-        utterances: list[Utterance],
-        sources_dir: Path,
-        n_src: int,
-        chunk_size: int,
-        size: int,
-        sample_rate: int,
-        gain_range: float,
-        speed_range: float,
-        seed: int,
-        nj: int,
-    ) -> None:
-        if not 0 <= speed_range < 1:
-            raise RecipeError(f"data.speed_range is {speed_range}; it must be in [0, 1)")
-        self.n_src, self.chunk_size, self.size = n_src, chunk_size, size
-        self.gain_range, self.speed_range, self.seed = gain_range, speed_range, seed
-        jobs = (delayed(_decode)(sources_dir / u.path, sample_rate) for u in utterances)
-        self.speakers: dict[str, list[tuple[np.ndarray, float]]] = defaultdict(list)
-        for utterance, (samples, level) in zip(utterances, Parallel(n_jobs=nj)(jobs), strict=True):
-            if level > 0:
-                self.speakers[utterance.speaker].append((samples, level))
-        self.names = sorted(self.speakers)
-        if len(self.names) < n_src:
-            raise RecipeError(
-                f"{sources_dir}: {len(self.names)} speakers in tr, but a mixture needs {n_src}"
-            )
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, key: tuple[int, int]) -> Item:
-        """Mixture ``(time,)`` and sources ``(source, time)``, ``chunk_size`` samples at most."""
-        rng = np.random.default_rng([self.seed, *key])
-        chosen = rng.choice(len(self.names), self.n_src, replace=False)
-        signals, levels = [], []
-        for speaker in chosen:
-            takes = self.speakers[self.names[speaker]]
-            samples, level = takes[rng.integers(len(takes))]
-            signals.append(self._crop(samples, level, rng))
-            levels.append(level)
-        gains = tuple(rng.uniform(-self.gain_range, self.gain_range, self.n_src))
-        mixture, sources = mix_sources(signals, levels, gains, "max")
-        return torch.from_numpy(mixture.astype(np.float32)), torch.from_numpy(
-            sources.astype(np.float32)
-        )
-
-    def _crop(self, samples: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-        speed = 1 + rng.uniform(-self.speed_range, self.speed_range)
-        needed = int(np.ceil(self.chunk_size * speed))
-        floor = level * 10 ** (PAUSE_DB / 10)
-        for _ in range(CROP_TRIES):
-            start = rng.integers(0, max(0, len(samples) - needed) + 1)
-            crop = np.multiply(samples[start : start + needed], 2.0**-15, dtype=np.float32)
-            if np.dot(crop, crop) >= floor * len(crop):
-                break
-        if self.speed_range:
-            crop = soxr.resample(crop, speed, 1.0, quality="QQ")
-        return crop[: self.chunk_size]
-
-
-def _decode(path: Path, sample_rate: int) -> tuple[np.ndarray, float]:
-    samples = load_resampled(path, sample_rate)
-    return np.round(samples * 2.0**15).astype(np.int16), active_level(
-        samples, sample_rate, band_pass=True
-    )

@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 from separation.models.norms import fuse_norms
 
-
-TINY_SLOPE = 1e-6  # of a PReLU; below, what it leaves of a negative input may not be there any more
+# Of a PReLU: with less, what it leaves of a negative input may be nothing.
+TINY_SLOPE = 1e-6
 
 
 def speed_up(model: nn.Module) -> nn.Module:

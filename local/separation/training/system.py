@@ -9,17 +9,20 @@ from asteroid.engine import System
 from torch.nn.utils import clip_grad_norm_
 
 from separation.corpus.datasets import Batch
+from separation.corpus.dynamic import Mixer, Recipe
 from separation.errors import RecipeError
 
 
 class SeparationSystem(System):
     """Asteroid's System for ragged batches ``(mixtures, sources, lengths)``.
 
-    A step whose gradients are NaN or Inf is left out and counted; too many in a row end training.
+    Training batches may be recipes, which are mixed where the network is. A step whose gradients
+    are NaN or Inf is left out and counted; too many in a row end training.
 
     Args:
         clip_grad_norm: largest norm of the gradients, 0 for no limit.
         max_bad_steps: NaN or Inf steps in a row that end training.
+        mixer: of recipes.
         **system: as :class:`asteroid.engine.System`; the loaders have samplers of
             :mod:`separation.corpus.datasets`, which a resumed run tells where to go on.
 
@@ -27,13 +30,25 @@ class SeparationSystem(System):
         RecipeError: while training, when ``max_bad_steps`` is reached.
     """
 
-    def __init__(self, *, clip_grad_norm: float, max_bad_steps: int, **system: Any) -> None:
+    def __init__(
+        self,
+        *,
+        clip_grad_norm: float,
+        max_bad_steps: int,
+        mixer: Mixer | None = None,
+        **system: Any,
+    ) -> None:
         super().__init__(**system)
         self.clip_grad_norm = clip_grad_norm
         self.max_bad_steps = max_bad_steps
+        self.mixer = mixer
         self.bad_steps = 0
         self.bad_in_a_row = 0
         self.train_sums = torch.zeros(2)  # of the losses in this epoch so far, and how many
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
+        """Mix what is still to be mixed."""
+        return self.mixer(batch) if self.mixer and isinstance(batch, Recipe) else batch
 
     def common_step(self, batch: Batch, batch_nb: int, train: bool = True) -> torch.Tensor:
         """Mean loss of a batch, dB."""

@@ -22,12 +22,12 @@ from torch.utils.data import DataLoader, Dataset
 from separation.config import Conf
 from separation.corpus.datasets import (
     ChunkDataset,
-    DynamicMixing,
     EpochSampler,
     ShardSampler,
     WholeDataset,
     collate,
 )
+from separation.corpus.dynamic import DynamicMixing, stack
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError, nearest
@@ -69,6 +69,8 @@ class Training:
         model = build_model(conf)
         if conf["training"]["compile"]:
             compile_masker(model)
+        loader = train_loader(conf, data_dir, wav_dir)
+        dataset = loader.dataset
         self.system = SeparationSystem(
             model=model,
             optimizer=torch.optim.Adam(
@@ -77,10 +79,11 @@ class Training:
                 weight_decay=conf["optim"]["weight_decay"],
             ),
             loss_func=PITNegSISDR(),
-            train_loader=train_loader(conf, data_dir, wav_dir),
+            train_loader=loader,
             val_loader=cv_loader(conf, wav_dir),
             clip_grad_norm=conf["training"]["clip_grad_norm"],
             max_bad_steps=conf["training"]["max_bad_steps"],
+            mixer=dataset.mixer() if isinstance(dataset, DynamicMixing) else None,
         )
         try:
             self.trainer, self.best = make_trainer(conf, exp_dir)
@@ -158,7 +161,7 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
         dataset,
         batch_size=data["batch_size"],
         sampler=EpochSampler(len(dataset), conf["seed"]),
-        collate_fn=collate,
+        collate_fn=stack if data["dynamic_mixing"] else collate,
         num_workers=data["num_workers"],
         persistent_workers=data["num_workers"] > 0,
         drop_last=False,

@@ -1,0 +1,194 @@
+"""Dynamic mixing: training mixtures made anew every epoch, where the network computes.
+
+:class:`DynamicMixing` draws what is to be mixed, which is a few numbers a mixture; :class:`Mixer`
+has the recordings in memory, that of a GPU if the network is there, and mixes whole batches.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from torch.utils.data import Dataset
+
+from separation.corpus.audio import load_resampled, to_int16
+from separation.corpus.datasets import Batch
+from separation.corpus.levels import active_level
+from separation.corpus.lists import Utterance
+from separation.corpus.mixing import PEAK
+from separation.errors import RecipeError
+
+# A crop quieter than this against the utterance's active level is a pause: another one is drawn.
+PAUSE_DB = -20.0
+CROP_TRIES = 10
+# Speeds are counted in 2^-16, so that places between samples are whole numbers on every device.
+SPEED_BITS = 16
+SPEED_UNIT = 2**SPEED_BITS
+# Around every recording its first sample is repeated once and its last one twice, which the cubic
+# needs to reach its ends.
+EDGES = (1, 2)
+
+
+class Recipe(NamedTuple):
+    """What a mixture, or a batch of them, is made of; each ``(source,)`` or ``(batch, source)``."""
+
+    first: np.ndarray | torch.Tensor  # where in all recordings the source starts, samples
+    last: np.ndarray | torch.Tensor  # of its recording
+    length: np.ndarray | torch.Tensor  # of the source, samples
+    speed: np.ndarray | torch.Tensor  # samples of the recording a sample, in SPEED_UNITs
+    factor: np.ndarray | torch.Tensor  # of 16-bit samples
+    longest: int  # source of the batch, samples
+
+
+def stack(recipes: Sequence[Recipe]) -> Recipe:
+    """Make one recipe of a batch's."""
+    columns = list(zip(*recipes, strict=True))
+    first, last, length, speed, factor = (torch.from_numpy(np.stack(c)) for c in columns[:-1])
+    return Recipe(first, last, length, speed, factor, max(columns[-1]))
+
+
+class DynamicMixing(Dataset):
+    """Draws mixtures: new speakers, utterances, crops, gains and speeds every epoch.
+
+    Speakers of a mixture differ always. Recordings are decoded once and kept in memory as 16 bit.
+    Items are indexed by ``(epoch, index)``, as of :class:`separation.corpus.datasets.ChunkDataset`.
+
+    Args:
+        utterances: recordings of the training split.
+        sources_dir: folder of their paths.
+        n_src: speakers of a mixture.
+        chunk_size: samples of a mixture at most; it is as long as the longest of its crops.
+        size: mixtures of an epoch.
+        sample_rate: Hz; other rates are resampled.
+        gain_range: dB; gains are drawn in +- this.
+        speed_range: a source plays at 1 +- up to this times its speed (and pitch); 0 leaves it.
+        seed: of all that is drawn.
+        nj: processes that decode.
+
+    Attributes:
+        recordings: all of them, one after the other, 16 bit, each with its EDGES.
+    """
+
+    def __init__(
+        self,
+        utterances: list[Utterance],
+        sources_dir: Path,
+        n_src: int,
+        chunk_size: int,
+        size: int,
+        sample_rate: int,
+        gain_range: float,
+        speed_range: float,
+        seed: int,
+        nj: int,
+    ) -> None:
+        if not 0 <= speed_range < 1:
+            raise RecipeError(f"data.speed_range is {speed_range}; it must be in [0, 1)")
+        self.n_src, self.chunk_size, self.size = n_src, chunk_size, size
+        self.gain_range, self.speed_range, self.seed = gain_range, speed_range, seed
+        jobs = (delayed(_decode)(sources_dir / u.path, sample_rate) for u in utterances)
+        decoded = Parallel(n_jobs=nj)(jobs)
+        self.recordings = np.concatenate([np.pad(s, EDGES, mode="edge") for s, _ in decoded])
+        self.speakers: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
+        start = EDGES[0]
+        for utterance, (samples, level) in zip(utterances, decoded, strict=True):
+            if level > 0:
+                self.speakers[utterance.speaker].append((start, start + len(samples), level))
+            start += len(samples) + sum(EDGES)
+        self.names = sorted(self.speakers)
+        if len(self.names) < n_src:
+            raise RecipeError(
+                f"{sources_dir}: {len(self.names)} speakers in tr, but a mixture needs {n_src}"
+            )
+
+    def __len__(self) -> int:
+        return self.size
+
+    def mixer(self) -> Mixer:
+        """What mixes batches of the items, stacked."""
+        return Mixer(self.recordings, at_speeds=self.speed_range > 0)
+
+    def __getitem__(self, key: tuple[int, int]) -> Recipe:
+        """What to mix."""
+        rng = np.random.default_rng([self.seed, *key])
+        chosen = rng.choice(len(self.names), self.n_src, replace=False)
+        crops = [self._draw_crop(self.speakers[self.names[speaker]], rng) for speaker in chosen]
+        first, last, length, speed, level = (np.array(value) for value in zip(*crops, strict=True))
+        gains = rng.uniform(-self.gain_range, self.gain_range, self.n_src)
+        factor = (10 ** (gains / 20) / np.sqrt(level) * 2.0**-15).astype(np.float32)
+        return Recipe(first, last, length, speed, factor, int(length.max()))
+
+    def _draw_crop(
+        self, takes: list[tuple[int, int, float]], rng: np.random.Generator
+    ) -> tuple[int, int, int, int, float]:
+        start, end, level = takes[rng.integers(len(takes))]
+        speed = round(SPEED_UNIT * (1 + rng.uniform(-self.speed_range, self.speed_range)))
+        needed = min(end - start, -(-(self.chunk_size - 1) * speed // SPEED_UNIT) + 1)
+        floor = level * 10 ** (PAUSE_DB / 10)
+        for _ in range(CROP_TRIES):
+            first = int(rng.integers(start, end - needed + 1))
+            crop = np.multiply(self.recordings[first : first + needed], 2.0**-15, dtype=np.float32)
+            if np.dot(crop, crop) >= floor * needed:
+                break
+        length = min(self.chunk_size, (needed - 1) * SPEED_UNIT // speed + 1)
+        return first, end - 1, length, speed, level
+
+
+class Mixer:
+    """Mixes on the device that the batch is on, as :func:`separation.corpus.mixing.mix_sources`.
+
+    Args:
+        recordings: all of them, one after the other, 16 bit, each with its EDGES.
+        at_speeds: sources have speeds; if not, their samples are taken as they are.
+    """
+
+    def __init__(self, recordings: np.ndarray, at_speeds: bool) -> None:
+        self.recordings, self.at_speeds = torch.from_numpy(recordings), at_speeds
+
+    def __call__(self, recipe: Recipe) -> Batch:
+        """Mix a batch: every source at its speed, by its factor, and all with a peak of 0.9.
+
+        Returns:
+            mixtures ``(batch, time)``, sources ``(batch, source, time)``, lengths ``(batch,)`` in
+            samples; what is shorter than others is padded with zeros at the end.
+        """
+        first, last, length, speed, factor = (
+            torch.as_tensor(value)[..., None] for value in recipe[:-1]
+        )
+        self.recordings = self.recordings.to(first.device)  # at the first batch
+        time = torch.arange(recipe.longest, device=first.device)
+        place = time * speed
+        index = torch.minimum(first + (place >> SPEED_BITS), last)
+        if self.at_speeds:
+            index -= 1
+            four = [self.recordings[k:][index].float() for k in range(4)]
+            sources = cubic(four, (place & (SPEED_UNIT - 1)) / SPEED_UNIT)
+        else:
+            sources = self.recordings[index].float()
+        sources = sources.mul_(factor).masked_fill_(time >= length, 0)
+        mixtures = sources.sum(1)
+        peak = torch.maximum(sources.abs().amax((1, 2)), mixtures.abs().amax(1))
+        scale = PEAK / peak.clamp(min=torch.finfo(peak.dtype).tiny)
+        return mixtures * scale[:, None], sources * scale[:, None, None], length.amax((1, 2))
+
+
+def cubic(four: Sequence[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Value ``x`` of the way between the second and the third of four samples in a row.
+
+    Catmull and Rom's cubic goes through the samples, and is as steep there as the line between
+    their neighbours.
+    """
+    before, here, after, later = four
+    third = 1.5 * (here - after) + 0.5 * (later - before)
+    second = before - 2.5 * here + 2 * after - 0.5 * later
+    return ((third * x + second) * x + 0.5 * (after - before)) * x + here
+
+
+def _decode(path: Path, sample_rate: int) -> tuple[np.ndarray, float]:
+    samples = load_resampled(path, sample_rate)
+    return to_int16(samples), active_level(samples, sample_rate, band_pass=True)
