@@ -12,11 +12,13 @@ from functools import reduce
 from typing import Any
 
 import torch
+from asteroid.masknn.convolutional import Conv1DBlock
 from asteroid_filterbanks import Decoder, Encoder, FreeFB
 from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from separation.models.blocks import FoldedBlock
 from separation.models.norms import fuse_norms
 
 # Of a PReLU: with less, what it leaves of a negative input may be nothing.
@@ -37,6 +39,8 @@ def speed_up(model: nn.Module) -> nn.Module:
                 module.__class__ = PointwiseConv1d
             elif plain and module.groups == module.in_channels == module.out_channels:
                 module.__class__ = DepthwiseConv1d
+        elif type(module) is Conv1DBlock:
+            module.__class__ = FoldedBlock
         elif type(module) is Encoder and type(module.filterbank) is FreeFB:
             module.__class__ = FastEncoder
         elif type(module) is Decoder and type(module.filterbank) is FreeFB:
