@@ -1,5 +1,6 @@
 """folder-2mix: stage 0 on folders of recordings of many kinds, and stages 1 and 2 after it."""
 
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -216,6 +217,19 @@ def test_keep_going_tells_all_that_is_bad(tmp_path):
     assert f"{folder / 'ben' / 'text.wav'}: cannot be read as audio" in result.stderr
     assert f"{folder / 'carl' / 'short.wav'}: 799 samples, shorter than 0.1 s" in result.stderr
     assert "text.wav: cannot be read" in failure(prepare(tmp_path / "data", folder))
+
+
+def test_links_within_a_speaker_are_followed_and_empty_speakers_told(tmp_path, recordings):
+    folder = tmp_path / "own"
+    shutil.copytree(recordings, folder)
+    shutil.move(folder / "anna" / "day 1", tmp_path / "elsewhere")
+    (folder / "anna" / "day 1").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "up").symlink_to(folder / "anna")  # a circle
+    (folder / "nobody").mkdir()
+    result = prepare(tmp_path / "data", folder)
+    assert result.returncode == 0, result.stderr
+    assert len([u for u in read_sources(tmp_path / "data") if u.speaker == "anna"]) == 2
+    assert f"warning: {folder / 'nobody'}: no recordings below it" in result.stderr
 
 
 def test_what_is_not_there_is_said(tmp_path):

@@ -198,7 +198,7 @@ def edit(csv, column, change):
     table.to_csv(csv, index=False)
 
 
-@pytest.mark.parametrize("fault", ["gone", "length", "rate", "sum", "column", "speakers"])
+@pytest.mark.parametrize("fault", ["gone", "length", "rate", "sum", "column", "speakers", "itself"])
 def test_a_bad_mixture_is_named(tmp_path, fault):
     folder = make_version(tmp_path / "storage")
     csv = folder / "metadata" / "mixture_dev_mix_clean.csv"
@@ -212,6 +212,7 @@ def test_a_bad_mixture_is_named(tmp_path, fault):
         "sum": "its sources do not add up to it",
         "column": f"{csv}: column 'length' is missing",
         "speakers": "mixtures of more than 2 speakers",
+        "itself": f"{csv}:3: a speaker is mixed with itself: ",
     }[fault]
     if fault == "gone":
         source.unlink()
@@ -223,6 +224,8 @@ def test_a_bad_mixture_is_named(tmp_path, fault):
         soundfile.write(source, samples * loudness, 2 * rate if fault == "rate" else rate)
     elif fault == "column":
         pd.read_csv(csv).drop(columns="length").to_csv(csv, index=False)
+    elif fault == "itself":
+        edit(csv, "mixture_ID", lambda value: "_".join([value.split("_")[0]] * 2))
     else:
         pd.read_csv(csv).assign(source_3_path="x").to_csv(csv, index=False)
     assert expected in failure(stages(tmp_path / "data", tmp_path / "storage"))

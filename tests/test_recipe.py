@@ -1,7 +1,5 @@
 """./run.sh itself, all stages, on a tiny corpus in a folder with a space in its name."""
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +8,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from separation.config import ROOT
+from recipe_copy import copy_recipe, run
 
 TINY = [
     "corpus.n_mixtures={tr: 6, cv: 2, tt: 2}",
@@ -25,32 +23,7 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
-    """A copy of the recipe; its environment is the one that runs the tests."""
-    root = tmp_path_factory.mktemp("a recipe") / "speech separation"
-    root.mkdir()
-    for name in ("run.sh", "path.sh", "requirements.txt"):
-        shutil.copy(ROOT / name, root / name)
-    for name in ("conf", "egs", "local"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return root
-
-
-def run(root, *arguments, cwd=None):
-    environment = {
-        **os.environ,
-        "VIRTUAL_ENV": sys.prefix,
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    environment.pop("PYTHONPATH", None)
-    return subprocess.run(
-        ["bash", str(root / "run.sh"), *arguments],
-        cwd=cwd or root.parent,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return copy_recipe(tmp_path_factory.mktemp("a recipe") / "speech separation")
 
 
 @pytest.fixture(scope="module")

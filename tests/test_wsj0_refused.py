@@ -58,7 +58,8 @@ def test_a_bad_sphere_file_is_named_with_list_and_line(tmp_path, own_tree):
     file = own_tree / "csr_1" / FILES[COMPRESSED]
     damage(file, "checksum")
     line = failure(prepare(tmp_path / "data", own_tree))
-    assert line.startswith(f"error: mix_2_spk_tr.txt:1: {COMPRESSED} is bad: {file}: damaged; ")
+    place = list_path(tmp_path / "data", 2, "tr")
+    assert line.startswith(f"error: {place}:1: {COMPRESSED} is bad: {file}: damaged; ")
     assert not (tmp_path / "data" / "sources" / COMPRESSED).exists()
     assert not (tmp_path / "data" / "sources.csv").exists()
 
@@ -77,7 +78,7 @@ def test_keep_going_tells_all_that_is_bad_and_allow_partial_leaves_it_out(tmp_pa
     gone = "wsj0/si_et_05/441/441c0201.wav"
     (own_tree / "csr_1" / FILES[gone]).unlink()
     result = prepare(tmp_path / "data", own_tree, "corpus.keep_going=true")
-    assert "3 of 10 recordings are missing or bad" in failure(result)
+    assert "3 problems, told above; --allow_partial goes on" in failure(result)
     for listed, place in zip([*bad, gone], ["tr.txt:1", "tt.txt:2", "tt.txt:2"], strict=True):
         assert f"mix_2_spk_{place}: {listed} is " in result.stderr
 
@@ -123,6 +124,66 @@ def test_keep_going_tells_all_that_is_wrong_with_lists(tmp_path, own_tree):
     assert "2 problems, told above" in failure(result)
     for line in ("cv.txt:1: a gain is not finite", "cv.txt:3: "):
         assert line in result.stderr
+
+
+def test_lists_and_recordings_are_told_in_one_go(tmp_path, own_tree):
+    path = own_tree / "lists" / "mix_2_spk_cv.txt"
+    path.write_text(LISTS[2]["cv"] + "a 1 b\nwsj0/x/40nc0201.wav 1 wsj0/x/40no031a.wav -1\n")
+    damage(own_tree / "csr_1" / FILES[COMPRESSED], "checksum")
+    result = prepare(tmp_path / "data", own_tree, "corpus.keep_going=true")
+    assert "3 problems, told above" in failure(result)
+    for words in (
+        "cv.txt:2: 3 columns",
+        "cv.txt:3: speaker 40n is mixed with itself",
+        f"{COMPRESSED} is bad",
+    ):
+        assert words in result.stderr
+
+
+@pytest.mark.parametrize("form", ["absolute", "upwards"])
+def test_a_list_cannot_reach_the_user_s_own_recordings(tmp_path, form):
+    """A list of absolute paths once had every recording replaced by a link to itself."""
+    tree = tmp_path / "csr_1"
+    for listed, samples in SAMPLES.items():
+        (tree / listed).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tree / listed, samples, 16000, subtype="PCM_16")
+    before = {p: p.read_bytes() for p in tree.rglob("*.wav")}
+    (tmp_path / "lists").mkdir()
+    start = f"{tree}/" if form == "absolute" else "../../csr_1/"
+    for split, text in LISTS[2].items():
+        path = tmp_path / "lists" / f"mix_2_spk_{split}.txt"
+        path.write_text(text.replace("wsj0/", f"{start}wsj0/"))
+    line = failure(prepare(tmp_path / "data", tmp_path))
+    assert "mix_2_spk_tr.txt:1: " in line
+    assert "leads out of the sources" in line
+    assert {p: p.read_bytes() for p in tree.rglob("*.wav")} == before
+    assert not any(p.is_symlink() for p in tree.rglob("*"))
+
+
+def test_sources_that_are_the_user_s_own_folder_stay_as_they_are(tmp_path):
+    """data/<corpus>/sources may be a link to where the recordings are."""
+    make_lists(tmp_path / "lists")
+    for listed, samples in SAMPLES.items():
+        path = tmp_path / "csr_1" / listed
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, samples, 16000, subtype="PCM_16")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "sources").symlink_to(tmp_path / "csr_1")
+    result = prepare(tmp_path / "data", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert all(p.is_file() and not p.is_symlink() for p in (tmp_path / "csr_1").rglob("*.wav"))
+
+
+def test_a_link_to_nowhere_is_one_of_the_problems(tmp_path, own_tree):
+    file = own_tree / "csr_1" / FILES["wsj0/si_tr_s/40n/40no031a.wav"]
+    file.unlink()
+    file.symlink_to("gone.wv1")
+    other = "wsj0/si_dt_05/051/051o031a.wav"
+    damage(own_tree / "csr_1" / FILES[other], "checksum")
+    result = prepare(tmp_path / "data", own_tree, "corpus.keep_going=true")
+    assert "2 problems, told above" in failure(result)
+    assert f"tr.txt:1: wsj0/si_tr_s/40n/40no031a.wav is bad: {file}: No such file" in result.stderr
+    assert f"tt.txt:2: {other} is bad" in result.stderr
 
 
 def test_a_bad_list_line_is_named(tmp_path, own_tree):

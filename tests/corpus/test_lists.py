@@ -51,6 +51,12 @@ def test_nothing_has_no_sign():
     assert parse_line("a/x.wav -0 b/y.wav 0.0", "l").mixture_id == "x_0_y_0"
 
 
+def test_gains_of_ten_and_more_keep_four_decimals():
+    """As MATLAB's num2str(12.345678), num2str(-99.99999) and num2str(9.87654321)."""
+    line = parse_line("a/x.b.wav 12.345678 y -99.99999 z.wav 9.87654321", "l")
+    assert line.mixture_id == "x.b_12.3457_y_-100_z_9.8765"
+
+
 names = st.text("abcxyz0123456789", min_size=1, max_size=8)
 gains = st.floats(-2.5, 2.5).map(lambda g: float(f"{g:.5g}"))
 
@@ -101,6 +107,8 @@ def test_a_gain_in_the_name_has_five_digits_at_most(values):
         ("a.wav inf b.wav 1", "not finite"),
         ("a.wav 101 b.wav 1", "beyond 100 dB"),
         ("a.wav 1 a.wav -1", "a.wav is mixed with itself"),
+        ("/a.wav 1 b.wav -1", "/a.wav leads out of the sources"),
+        ("s/../a.wav 1 b.wav -1", "s/../a.wav leads out of the sources"),
         ("a.wav 1 b.wav -1 c.wav 0", "3 sources, but n_src is 2"),
         ("", "0 columns"),
     ],

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from separation.corpus.lists import list_path, read_list
 from separation.corpus.mixing import mix_split
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError, run_command
+from separation.files import alone
 from tiny_corpus import RATE, make_sources
 
 LOCAL = Path(mix.__file__).parent
@@ -32,7 +34,7 @@ def test_a_second_run_gives_the_same_bytes_and_clears_what_is_not_listed(tmp_pat
     stale.write_bytes(b"half")
     mix_split(tmp_path, out, "tr", RATE, "min", 2, nj=2)
     assert contents(out) == before
-    assert not (tmp_path / ".mixing").exists()
+    assert not list(tmp_path.glob(".mixing-*"))
 
 
 # A run that kills itself, so hard that it can clear nothing up, at the Nth call of a function.
@@ -80,6 +82,49 @@ def test_killed_and_started_again_gives_the_same_bytes(tmp_path, module, name, l
         assert (tmp_path / "out" / path).read_bytes() == (tmp_path / "clean" / path).read_bytes()
     mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=1)
     assert contents(tmp_path / "out") == contents(tmp_path / "clean")
+
+
+def test_processes_that_a_killed_run_left_are_waited_for(tmp_path, capfd):
+    """Another process that mixes there, still at it, neither disturbs nor is disturbed."""
+    make_sources(tmp_path, {"tr": 4, "cv": 1, "tt": 1})
+    mix_split(tmp_path, tmp_path / "clean", "tr", RATE, "min", 2, nj=1)
+    (tmp_path / ".mixing-left").mkdir()
+    (tmp_path / ".mixing-left" / "0.f32").write_bytes(b"half")
+    with alone(tmp_path, "mixing"):
+        left = threading.Thread(
+            target=mix_split, args=(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, 1)
+        )
+        left.start()
+        while "waiting for it" not in capfd.readouterr().err:
+            assert left.is_alive()
+        assert not (tmp_path / "out").exists()
+    left.join()
+    assert contents(tmp_path / "out") == contents(tmp_path / "clean")
+    assert not list(tmp_path.glob(".mixing-*"))
+
+
+def test_killed_with_processes_and_started_again_at_once(tmp_path):
+    """The processes of a killed run may write for a while; what the next run leaves is whole."""
+    make_sources(tmp_path, {"tr": 60, "cv": 1, "tt": 1})
+    mix_split(tmp_path, tmp_path / "clean", "tr", RATE, "min", 2, nj=1)
+    script = KILLED.replace("nj=1", "nj=2").replace('"mixing": mixing', '"mixing": mixing.tqdm')
+    command = [sys.executable, "-c", script, tmp_path, "mixing", "update", "2"]
+    run = subprocess.run(command, cwd=LOCAL, capture_output=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=2)
+    assert contents(tmp_path / "out") == contents(tmp_path / "clean")
+
+
+def test_a_recording_that_begins_silent_is_named_where_min_leaves_nothing_of_it(tmp_path):
+    make_sources(tmp_path, {"tr": 8, "cv": 1, "tt": 1})
+    line = read_list(list_path(tmp_path, 2, "tr"), 2)[2]
+    path = tmp_path / "sources" / line.paths[1]
+    samples, rate = soundfile.read(path)
+    soundfile.write(path, np.concatenate([np.zeros(2 * rate), samples]), rate)
+    with pytest.raises(RecipeError, match="is silent in the") as error:
+        mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=1)
+    assert f"{line.paths[1]} is silent" in str(error.value)
+    assert mix_split(tmp_path, tmp_path / "out", "tr", RATE, "max", 2, nj=1) == 8
 
 
 def spoil(kind, path):

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 import re
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,18 +46,31 @@ def find_recordings(folder: Path) -> list[Recording]:
     recordings = []
     taken: set[str] = set()
     for place in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        for source in sorted(place.rglob("*")):
-            inner = source.relative_to(place)
-            hidden = any(part.startswith(".") for part in inner.parts)
-            if source.suffix.lower() in SUFFIXES and source.is_file() and not hidden:
-                stem = _own_stem(place.name, inner, taken)
-                recordings.append(Recording(source, place.name, stem))
+        sources = sorted(_files_below(place))
+        if not sources:
+            print(f"warning: {place}: no recordings below it", file=sys.stderr)
+        for source in sources:
+            stem = _own_stem(place.name, source.relative_to(place), taken)
+            recordings.append(Recording(source, place.name, stem))
     if not recordings:
         raise RecipeError(
             f"--corpus_dir {folder}: no recordings below it; they lie in a folder a speaker, as"
             " <speaker>/**/*.{wav,flac,ogg,mp3}"
         )
     return recordings
+
+
+def _files_below(place: Path) -> Iterator[Path]:
+    """Recordings below a folder, also through symbolic links; hidden ones are left out."""
+    seen = set()
+    for folder, names, files in os.walk(place, followlinks=True):
+        real = os.path.realpath(folder)
+        names[:] = [] if real in seen else [name for name in names if not name.startswith(".")]
+        if real not in seen:
+            for path in (Path(folder, name) for name in files if not name.startswith(".")):
+                if path.suffix.lower() in SUFFIXES and path.is_file():
+                    yield path
+        seen.add(real)
 
 
 def read_genders(folder: Path, speakers: set[str]) -> dict[str, str]:

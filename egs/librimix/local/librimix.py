@@ -89,6 +89,10 @@ def read_mixtures(
             for row, name in enumerate(table[column], 2)
         ]
     speakers = [speakers_of(name, n_src) for name in table["mixture_ID"]]
+    for row, names in enumerate(speakers, 2):
+        known = [name for name in names if name]
+        if len(set(known)) != len(known):
+            problems.add(f"{csv}:{row}: a speaker is mixed with itself: {', '.join(names)}")
     for i in range(n_src):
         table[f"speaker_{i + 1}_ID"] = [names[i] for names in speakers]
     return table[[*columns, *(f"speaker_{i + 1}_ID" for i in range(n_src))]]

@@ -76,6 +76,8 @@ def _try(job: Job) -> tuple[str, str]:
         convert(job)
     except RecipeError as error:
         return job.listed, f"is bad: {error}"
+    except OSError as error:  # a scratched disc, a link to nowhere
+        return job.listed, f"is bad: {error.filename or job.source}: {error.strerror}"
     return job.listed, ""
 
 
@@ -98,7 +100,7 @@ def _is_made(job: Job) -> bool:
 
 
 def _link(target: Path, source: Path) -> None:
-    if target.is_symlink() and target.readlink() == source:
+    if target.exists() and target.samefile(source):  # perhaps the very file of the user
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)

@@ -12,7 +12,15 @@ from discs import Discs, find, search
 from genuine import check_levels
 from official_lists import gather
 from separation.config import Conf, load_corpus_config
-from separation.corpus.lists import SPLITS, ListLine, Utterance, list_path, read_list, write_lists
+from separation.corpus.lists import (
+    SPLITS,
+    ListLine,
+    Utterance,
+    differ,
+    list_path,
+    read_list,
+    write_lists,
+)
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError, run_command
 from separation.files import atomic_path
@@ -32,12 +40,15 @@ def main() -> None:
     facts, data_dir = conf["corpus"], arguments.data_dir
     corpus_dir = find_corpus_dir(facts["corpus_dir"])
     (data_dir / "sources.csv").unlink(missing_ok=True)  # nothing is whole until it is there again
-    lists = take_lists(data_dir, facts)
+    problems = Problems(facts["keep_going"])
+    lists = take_lists(data_dir, facts, problems)
     discs = search(corpus_dir)
     sources_dir = data_dir / "sources"
-    problems = place_recordings(lists, discs, sources_dir, conf)
-    if problems:
-        lists = leave_out(lists, problems, data_dir, facts["n_src"])
+    bad = place_recordings(lists, discs, sources_dir, conf, problems)
+    advice = "; --allow_partial goes on without missing and bad recordings" if bad else ""
+    problems.finish(str(data_dir / "lists"), advice)
+    if bad:
+        lists = leave_out(lists, bad, data_dir, facts["n_src"])
     utterances = describe(lists, read_genders(discs.speaker_tables))
     try:
         check_levels(sorted({u.path for u in utterances}), sources_dir)
@@ -62,75 +73,71 @@ def find_corpus_dir(name: str) -> Path:
     return folder
 
 
-def take_lists(data_dir: Path, facts: Conf) -> Lists:
-    """Copy the mixing lists to ``data_dir/lists``, as they are, and read them."""
+def take_lists(data_dir: Path, facts: Conf, problems: Problems) -> Lists:
+    """Copy the mixing lists to ``data_dir/lists``, as they are, and read their good lines."""
     n_src = facts["n_src"]
     archive = data_dir / "archives" / "create-speaker-mixtures.zip"
     texts = gather(facts["lists"], facts["lists_urls"], n_src, archive)
     for split, text in texts.items():
         with atomic_path(list_path(data_dir, n_src, split)) as temporary:
             temporary.write_bytes(text)
-    problems = Problems(facts["keep_going"])
-    lists = {
-        split: read_list(list_path(data_dir, n_src, split), n_src, problems) for split in SPLITS
-    }
-    problems.finish(str(data_dir / "lists"))
+    lists = {}
+    for split in SPLITS:
+        lines = read_list(list_path(data_dir, n_src, split), n_src, problems)
+        lists[split] = [
+            line for line in lines if differ(line, [speaker_of(p) for p in line.paths], problems)
+        ]
     return lists
 
 
-def place_recordings(lists: Lists, discs: Discs, sources_dir: Path, conf: Conf) -> dict[str, str]:
+def place_recordings(
+    lists: Lists, discs: Discs, sources_dir: Path, conf: Conf, problems: Problems
+) -> dict[str, str]:
     """Put every recording that the lists name below ``sources_dir``.
 
     Returns:
-        what is wrong with each bad one; not empty only with ``corpus.allow_partial``.
+        what is wrong with each bad one; not empty only with ``corpus.allow_partial`` or
+        ``corpus.keep_going``, which are told.
 
     Raises:
-        RecipeError: a recording is missing or bad; with ``corpus.keep_going`` all are told first.
+        RecipeError: a recording is missing or bad.
     """
     facts = conf["corpus"]
     for leftover in sources_dir.rglob(".partial-*"):  # of a run that was killed
-        leftover.unlink()
-    where = first_places(lists, facts["n_src"])
+        leftover.unlink(missing_ok=True)
+    where = first_places(lists)
     forgiving = facts["allow_partial"] or facts["keep_going"]
-    jobs, problems = [], {}
+    jobs, bad = [], {}
     for listed in where:
         try:
             source = find(discs, listed)
         except RecipeError as error:  # several of them
             if not forgiving:
                 raise RecipeError(f"{where[listed]}: {error}") from error
-            problems[listed] = str(error)
+            bad[listed] = str(error)
             continue
         if source:
             jobs.append(Job(listed, source, sources_dir / listed))
         else:
-            problems[listed] = missing(listed, discs)
-    if problems and not forgiving:
-        first = next(iter(problems))
-        raise RecipeError(
-            f"{where[first]}: {first} {problems[first]}; {count_missing(where, problems)}"
-        )
-    problems |= convert_all(jobs, conf["nj"] or -1, keep_going=forgiving)
-    told = [f"{where[path]}: {path} {problems[path]}" for path in where if path in problems]
-    if told and not forgiving:
-        raise RecipeError(told[0])
-    for text in told:
-        print(text, file=sys.stderr)
-    if told and not facts["allow_partial"]:
-        raise RecipeError(
-            f"{len(told)} of {len(where)} recordings are missing or bad;"
-            " --allow_partial goes on without their mixtures"
-        )
-    return problems
+            bad[listed] = missing(listed, discs)
+    if bad and not forgiving:
+        first = next(iter(bad))
+        raise RecipeError(f"{where[first]}: {first} {bad[first]}; {count_missing(where, bad)}")
+    bad |= convert_all(jobs, conf["nj"] or -1, keep_going=forgiving)
+    for text in [f"{where[path]}: {path} {bad[path]}" for path in where if path in bad]:
+        if facts["allow_partial"]:
+            print(text, file=sys.stderr)
+        else:
+            problems.add(text)
+    return bad
 
 
-def first_places(lists: Lists, n_src: int) -> dict[str, str]:
+def first_places(lists: Lists) -> dict[str, str]:
     """List and line that name each recording first."""
     where: dict[str, str] = {}
-    for split, lines in lists.items():
-        for number, line in enumerate(lines, 1):
-            for path in line.paths:
-                where.setdefault(path, f"mix_{n_src}_spk_{split}.txt:{number}")
+    for line in (line for lines in lists.values() for line in lines):
+        for path in line.paths:
+            where.setdefault(path, line.where)
     return where
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os.path
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -46,9 +45,9 @@ class ListLine:
 
     @cached_property
     def mixture_id(self) -> str:
-        """``<utt1>_<gain1>_<utt2>_<gain2>``, gains in up to five significant digits."""
+        """``<utt1>_<gain1>_<utt2>_<gain2>``, gains with up to four decimals."""
         return "_".join(
-            f"{os.path.splitext(os.path.basename(path))[0]}_{_digits(gain)}"
+            f"{_stem(path)}_{_digits(gain)}"
             for path, gain in zip(self.paths, self.gains, strict=True)
         )
 
@@ -60,7 +59,13 @@ class ListLine:
 
 def _digits(gain: float) -> str:
     """As MATLAB's num2str writes it, which named the official files; -0 is 0 there."""
-    return f"{gain + 0.0:.5g}"
+    places = 5 if abs(gain) < 10 else 5 + math.floor(math.log10(abs(gain)))
+    return f"{gain + 0.0:.{places}g}"
+
+
+def _stem(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[0] or name
 
 
 def split_speakers(speakers: dict[str, str], shares: dict[str, float], seed: int) -> dict[str, str]:
@@ -202,18 +207,22 @@ def read_split(
     good = []
     for line in lines:
         voices = [speakers.get(path) for path in line.paths]
-        named = [voice for voice in voices if voice]  # a speaker may be unknown
         if None in voices:
             path = line.paths[voices.index(None)]
             problems.add(f"{line.where}: {path} has no row in {data_dir / 'sources.csv'}")
-        elif len(set(named)) != len(named):
-            voice = next(voice for voice in named if named.count(voice) > 1)
-            problems.add(
-                f"{line.where}: speaker {voice} is mixed with itself in {' and '.join(line.paths)}"
-            )
-        else:
+        elif differ(line, [voice or "" for voice in voices], problems):
             good.append(line)
     return good
+
+
+def differ(line: ListLine, voices: list[str], problems: Problems) -> bool:
+    """Whether the speakers of a mixture differ, as far as they are known; if not, tell."""
+    twice = next((voice for voice in voices if voice and voices.count(voice) > 1), None)
+    if twice:
+        problems.add(
+            f"{line.where}: speaker {twice} is mixed with itself in {' and '.join(line.paths)}"
+        )
+    return not twice
 
 
 def read_list(path: Path, n_src: int, problems: Problems | None = None) -> list[ListLine]:
@@ -275,4 +284,10 @@ def parse_line(text: str, where: str) -> ListLine:
     if len(set(paths)) != len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
         raise RecipeError(f"{where}: {twice} is mixed with itself")
+    for path in paths:
+        if path.startswith("/") or ".." in path.split("/"):
+            raise RecipeError(
+                f"{where}: {path} leads out of the sources; lists name recordings by their paths"
+                " below them, such as wsj0/si_tr_s/011/011a0101.wav"
+            )
     return ListLine(paths, gains, where)

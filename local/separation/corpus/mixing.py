@@ -4,13 +4,15 @@ Entry points: :func:`mix_split` for a whole list, :func:`mix_sources` for the ar
 
 A recording stands in several mixtures of a list. It is decoded, resampled and measured once, into a
 file of a folder that lasts as long as the mixing of its split, so memory stays the same however
-long the list is. Nothing of an earlier run is used: what a killed run left is made anew.
+long the list is. Nothing of an earlier run is used: what a killed run left is made anew, and
+processes that it left write into a folder that nobody reads.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,20 +27,29 @@ from separation.corpus.lists import ListLine, read_split
 from separation.corpus.problems import Problems
 from separation.corpus.wav16 import read_wav16, write_wav16
 from separation.errors import RecipeError
-from separation.files import writing
+from separation.files import alone, writing
 
 PEAK = 0.9
 LEVEL_RATE = 8000  # Hz; the official levels, also those of 16 kHz mixtures
 SHORTEST = 0.1  # seconds of a recording
-CACHE = ".mixing"  # folder below the corpus, while it is mixed
+CACHE = ".mixing-"  # what the folder's name begins with; below the corpus, while it is mixed
 BATCH = 16  # recordings or mixtures handed to a process at a time
 
 
+class Ready(NamedTuple):
+    """A recording in the cache: its file, level, length and first sample that is not zero."""
+
+    file: str
+    level: float
+    length: int
+    onset: int
+
+
 class Task(NamedTuple):
-    """A mixture to be made: its id, cached file and level of each source, gains in dB."""
+    """A mixture to be made: its id, its sources, gains in dB."""
 
     mixture_id: str
-    sources: list[tuple[str, float]]
+    sources: list[Ready]
     gains: tuple[float, ...]
 
 
@@ -147,20 +158,22 @@ def mix_split(
     """
     problems = problems or Problems()
     lines = check_list(data_dir, n_src, split, problems)
-    folder, cache = wav_dir / split, data_dir / CACHE
-    shutil.rmtree(cache, ignore_errors=True)
-    cache.mkdir(parents=True)
-    try:
-        ready = _prepare(lines, data_dir, cache, split, sample_rate, nj, levels, problems)
-        lines = [line for line in lines if all(path in ready for path in line.paths)]
-        _clear(folder, lines, n_src)
-        tasks = [
-            Task(line.mixture_id, [ready[path] for path in line.paths], line.gains)
-            for line in lines
-        ]
-        _mix_tasks(tasks, folder, sample_rate, mode, nj)
-    finally:
-        shutil.rmtree(cache, ignore_errors=True)
+    folder = wav_dir / split
+    with alone(data_dir, "mixing"):
+        for old in data_dir.glob(f"{CACHE}*"):
+            shutil.rmtree(old, ignore_errors=True)
+        with tempfile.TemporaryDirectory(
+            dir=data_dir, prefix=CACHE, ignore_cleanup_errors=True
+        ) as cache:
+            ready = _prepare(lines, data_dir, cache, split, sample_rate, nj, levels, problems)
+            lines = [line for line in lines if _can_be_mixed(line, ready, mode, problems)]
+            _clear(folder, lines, n_src)
+            tasks = [
+                Task(line.mixture_id, [ready[path] for path in line.paths], line.gains)
+                for line in lines
+            ]
+            _mix_tasks(tasks, folder, sample_rate, mode, nj)
+            _clear(folder, lines, n_src)  # of what processes of a killed run have written since
     return len(lines)
 
 
@@ -201,7 +214,7 @@ def _clear(folder: Path, lines: list[ListLine], n_src: int) -> None:
     wanted = {f"{line.mixture_id}.wav" for line in lines}
     for old in folder.glob("*/*"):
         if old.name not in wanted or old.parent.name not in names:
-            old.unlink()
+            old.unlink(missing_ok=True)
     for name in names:
         (folder / name).mkdir(parents=True, exist_ok=True)
 
@@ -209,17 +222,17 @@ def _clear(folder: Path, lines: list[ListLine], n_src: int) -> None:
 def _prepare(
     lines: list[ListLine],
     data_dir: Path,
-    cache: Path,
+    cache: str,
     split: str,
     sample_rate: int,
     nj: int,
     levels: dict[str, float] | None,
     problems: Problems,
-) -> dict[str, tuple[str, float]]:
+) -> dict[str, Ready]:
     """Put every recording of the lines into the cache.
 
     Returns:
-        file and level of each that is good.
+        those that are good.
     """
     where: dict[str, str] = {}
     for line in lines:
@@ -235,23 +248,41 @@ def _prepare(
     results = Parallel(n_jobs=nj, return_as="generator", batch_size=BATCH)(jobs)
     bar = tqdm(results, total=len(used), desc=f"read {split}", unit="recording")
     ready = {}
-    for path, file, level in zip(used, files, bar, strict=True):
-        if isinstance(level, str):
-            problems.add(f"{where[path]}: {level}")
+    for path, result in zip(used, bar, strict=True):
+        if isinstance(result, str):
+            problems.add(f"{where[path]}: {result}")
         else:
-            ready[path] = file, level
+            ready[path] = result
     return ready
 
 
-def _prepare_one(path: Path, file: str, sample_rate: int, level: float | None) -> float | str:
-    """Write the samples of a recording; returns its level, or what is wrong."""
+def _prepare_one(path: Path, file: str, sample_rate: int, level: float | None) -> Ready | str:
+    """Write the samples of a recording into the cache; returns what is there, or what is wrong."""
     try:
         samples, level = load_source(path, sample_rate, level)
     except RecipeError as error:
         return str(error)
     with writing(file), open(file, "wb") as cache:
         cache.write(np.ascontiguousarray(samples).data)
-    return level
+    return Ready(file, level, len(samples), int(np.argmax(samples != 0)))
+
+
+def _can_be_mixed(line: ListLine, ready: dict[str, Ready], mode: str, problems: Problems) -> bool:
+    """Whether all recordings of a line are good, and sound where they are mixed."""
+    if not all(path in ready for path in line.paths):
+        return False  # told already
+    sources = [ready[path] for path in line.paths]
+    length = min(source.length for source in sources)
+    late = [
+        path for path, source in zip(line.paths, sources, strict=True) if source.onset >= length
+    ]
+    if mode == "min" and late:
+        problems.add(
+            f"{line.where}: {late[0]} is silent in the {length} samples that are left of it; trim"
+            " the silence at its start, take the line out, or give --mode max"
+        )
+        return False
+    return True
 
 
 def _mix_tasks(tasks: list[Task], folder: Path, sample_rate: int, mode: str, nj: int) -> None:
@@ -267,8 +298,8 @@ def _mix_tasks(tasks: list[Task], folder: Path, sample_rate: int, mode: str, nj:
 def _mix_batch(batch: list[Task], folder: str, sample_rate: int, mode: str) -> int:
     """Mix a batch; returns how many that are."""
     for task in batch:
-        signals = [np.fromfile(file, np.float32) for file, _ in task.sources]
-        levels = [level for _, level in task.sources]
+        signals = [np.fromfile(source.file, np.float32) for source in task.sources]
+        levels = [source.level for source in task.sources]
         mixture, sources = mix_sources(signals, levels, task.gains, mode)
         for name, samples in zip(channel_names(len(signals)), [mixture, *sources], strict=True):
             write_wav16(f"{folder}/{name}", f"{task.mixture_id}.wav", samples, sample_rate)

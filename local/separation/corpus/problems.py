@@ -31,11 +31,11 @@ class Problems:
             self.told.add(text)
             print(text, file=sys.stderr)
 
-    def finish(self, where: str) -> None:
+    def finish(self, where: str, advice: str = "") -> None:
         """End the search.
 
         Raises:
-            RecipeError: with their number, when there were any.
+            RecipeError: with their number and the advice, when there were any.
         """
         if self.told:
-            raise RecipeError(f"{where}: {len(self.told)} problems, told above")
+            raise RecipeError(f"{where}: {len(self.told)} problems, told above{advice}")
