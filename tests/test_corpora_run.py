@@ -51,7 +51,8 @@ def test_wsj0_2mix_from_the_discs(recipe, tmp_path):
             assert len(table) == len(lines)
             for length, line in zip(table["length"], lines, strict=True):
                 assert length == min(-(-len(SAMPLES[path]) // 2) for path in line.split()[::2])
-        assert len((folder / "wav8k" / "min" / "fingerprint.txt").read_text()) == 17
+        # lists as short as these are a trial, and no whole corpus
+        assert (folder / "wav8k" / "min" / "fingerprint.txt").read_text().endswith("-partial\n")
     again = run(recipe, *arguments, cwd=tmp_path)  # what it was shown is remembered
     assert again.returncode == 0, again.stdout + again.stderr
     assert "stage 1: done before" in again.stdout + again.stderr
