@@ -1,5 +1,7 @@
 """Stage 1 on files: killed and started again, and on input that is bad."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -109,9 +111,12 @@ def test_killed_with_processes_and_started_again_at_once(tmp_path):
     mix_split(tmp_path, tmp_path / "clean", "tr", RATE, "min", 2, nj=1)
     script = KILLED.replace("nj=1", "nj=2").replace('"mixing": mixing', '"mixing": mixing.tqdm')
     command = [sys.executable, "-c", script, tmp_path, "mixing", "update", "2"]
-    run = subprocess.run(command, cwd=LOCAL, capture_output=True)
-    assert run.returncode == -signal.SIGKILL, run.stderr
+    with open(tmp_path / "told", "wb") as told:  # a pipe would stay open as long as they live
+        run = subprocess.Popen(command, cwd=LOCAL, stdout=told, stderr=told, start_new_session=True)
+    assert run.wait() == -signal.SIGKILL, (tmp_path / "told").read_text()
     mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=2)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
     assert contents(tmp_path / "out") == contents(tmp_path / "clean")
 
 
