@@ -50,7 +50,9 @@ def main() -> None:
     check_metrics(settings["metrics"])
     corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
     wav_dir = wav_folder(arguments.data_dir or ROOT / "data" / corpus, conf)
-    separator = Separator.from_experiment(exp_dir, pick_device(arguments.device))
+    separator = Separator.from_experiment(
+        exp_dir, pick_device(arguments.device), bf16=arguments.precision == "bf16"
+    )
     tables = {
         split: read_split(
             wav_dir / f"{split}.csv", separator.n_src, settings["max_mixtures"].get(split, 0)
@@ -92,6 +94,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--split", help="only this one; the result file keeps its other splits")
     parser.add_argument(
         "--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="of the network; bf16 is faster on a GPU or CPU that has units for it (default: fp32)",
     )
     parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
     return parser.parse_args()

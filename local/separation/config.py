@@ -172,7 +172,7 @@ def _converted(value: Any, default: Any, name: str, source: str) -> Any:
                 raise ValueError
             value = float(value)
         elif isinstance(default, str):
-            value = str(value)
+            value = str(value).lower() if isinstance(value, bool) else str(value)
         elif not isinstance(value, type(default)):
             raise ValueError
     except (TypeError, ValueError, OverflowError) as error:

@@ -83,6 +83,18 @@ def test_silence_stays_silence(network):
         np.testing.assert_array_equal(sources, np.zeros((2, 5000)))
 
 
+def test_bfloat16_gives_the_same_up_to_its_rounding(network):
+    found = Separator(network.model, bf16=True).separate(noise(4001), 8000)
+    expected = network.separate(noise(4001), 8000)
+    difference = np.abs(found - expected).max() / np.abs(expected).max()
+    assert 1e-5 < difference < 0.03
+
+
+def test_openvino_is_not_for_bfloat16(tmp_path):
+    with pytest.raises(RecipeError, match="--backend openvino computes in float32"):
+        Separator.from_experiment(tmp_path, backend="openvino", bf16=True)
+
+
 def test_one_channel_may_have_an_axis(network):
     mixture = noise(3000)
     np.testing.assert_array_equal(

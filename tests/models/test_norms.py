@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from asteroid.masknn.norms import CumLN, GlobLN
+from asteroid.masknn.norms import ChanLN, CumLN, GlobLN
 from asteroid.models import ConvTasNet
 
-from separation.models.norms import FusedGlobLN, SteadyCumLN, fuse_norms
+from separation.models.norms import ExactChanLN, FusedGlobLN, SteadyCumLN, fuse_norms, masked_norm
 
 
-@pytest.mark.parametrize("norms", [(GlobLN, FusedGlobLN), (CumLN, SteadyCumLN)])
+@pytest.mark.parametrize(
+    "norms", [(GlobLN, FusedGlobLN), (CumLN, SteadyCumLN), (ChanLN, ExactChanLN)]
+)
 @pytest.mark.parametrize("shape", [(1, 4, 1), (3, 16, 7), (2, 64, 1601)])
 def test_equal_to_asteroid_s(shape, norms):
     torch.manual_seed(0)
@@ -29,6 +31,19 @@ def test_equal_to_asteroid_s(shape, norms):
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(results[0][0], results[1][0], rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize("norm", [FusedGlobLN(64), SteadyCumLN(64), ExactChanLN(64)])
+def test_statistics_of_bfloat16_are_float32(norm):
+    """bfloat16 statistics of this would be off by a tenth of a standard deviation."""
+    torch.manual_seed(0)
+    x = (torch.randn(2, 64, 500) + 30).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = norm(x)
+        mask = torch.ones(2, 1, 500, dtype=torch.bool)
+        masked = masked_norm(x, mask, norm.gamma, norm.beta)
+    torch.testing.assert_close(y.float(), norm(x.float()), rtol=2**-8, atol=1e-3)
+    torch.testing.assert_close(masked, FusedGlobLN(64)(x.float()), rtol=1e-4, atol=1e-4)
 
 
 def test_fusing_keeps_the_parameters_and_leaves_other_norms():

@@ -19,7 +19,7 @@ from separation.errors import RecipeError
 from separation.training.checkpoints import AtomicCheckpoints
 from separation.training.resume import check_resume, newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
-from separation.training.trainer import Training, pick_precision
+from separation.training.trainer import Training, pick_compile, pick_precision
 from tiny_corpus import make_corpus
 
 NET = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
@@ -281,6 +281,25 @@ def test_precision_suits_the_hardware(monkeypatch, precision, accelerator, gpu, 
     assert pick_precision({"precision": precision, "accelerator": accelerator}) == picked
 
 
+@pytest.mark.parametrize(
+    ("value", "accelerator", "gpu", "minutes", "picked"),
+    [
+        ("auto", "auto", True, 0, True),
+        ("auto", "auto", True, 30, True),
+        ("auto", "auto", True, 7.5, False),
+        ("auto", "cpu", True, 0, False),
+        ("auto", "auto", False, 0, False),
+        ("true", "auto", False, 1, True),
+        ("false", "auto", True, 0, False),
+    ],
+)
+def test_compiling_has_to_be_earned_back(monkeypatch, value, accelerator, gpu, minutes, picked):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr("separation.training.trainer.has_triton", lambda: True)
+    training = {"compile": value, "accelerator": accelerator, "max_minutes": minutes}
+    assert pick_compile(training) == picked
+
+
 def test_a_compiled_network_trains_as_it_does_otherwise(data_dir, tmp_path):
     def losses(compiled):
         options = [f"training.compile={compiled}", "training.max_epochs=2"]
@@ -301,6 +320,7 @@ def test_compiling_without_a_compiler_is_said(monkeypatch, data_dir, tmp_path):
     ("override", "says"),
     [
         ("training.precision=fp16", r"training.precision is 'fp16'"),
+        ("training.compile=maybe", r"training.compile is 'maybe'"),
         ("optim.schedule=cosine", "optim.schedule is 'cosine'"),
         ("data.batch_size=0", "data.batch_size is 0; it must be 1 or more"),
         ("optim.lr=-1", "optim.lr is -1.0; it must be more than 0"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from asteroid.masknn.norms import CumLN, GlobLN
+from asteroid.masknn.norms import ChanLN, CumLN, GlobLN
 from torch import nn
 from torch.autograd.function import once_differentiable
 
@@ -34,6 +34,7 @@ def masked_norm(
         beta: bias of each channel.
         eps: added to the variance.
     """
+    x = _not_half(x)
     count = x.shape[1] * mask.sum((1, 2), keepdim=True)
     centred = x - (x * mask).sum((1, 2), keepdim=True) / count
     variance = (centred * mask).square().sum((1, 2), keepdim=True) / count
@@ -52,7 +53,20 @@ class SteadyCumLN(CumLN):
 
     def forward(self, x: torch.Tensor, EPS: float = 1e-8) -> torch.Tensor:
         """Normalise ``x`` of shape ``(batch, channel, frame)``."""
-        return _Cumulative.apply(x, self.gamma, self.beta, EPS)
+        return _Cumulative.apply(_not_half(x), self.gamma, self.beta, EPS)
+
+
+class ExactChanLN(ChanLN):
+    """Layer norm of each frame by itself, with statistics in float32 of bfloat16, too."""
+
+    def forward(self, x: torch.Tensor, EPS: float = 1e-8) -> torch.Tensor:
+        """Normalise ``x`` of shape ``(batch, channel, frame)``."""
+        return super().forward(_not_half(x), EPS)
+
+
+def _not_half(x: torch.Tensor) -> torch.Tensor:
+    """The input of a norm: what autocast hands over in bfloat16 is too coarse for statistics."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 class _Cumulative(torch.autograd.Function):
@@ -96,7 +110,11 @@ def _sum_of_later(x: torch.Tensor) -> torch.Tensor:
     return x.flip(-1).cumsum(-1).flip(-1)
 
 
-FAST: dict[type[nn.Module], type[nn.Module]] = {GlobLN: FusedGlobLN, CumLN: SteadyCumLN}
+FAST: dict[type[nn.Module], type[nn.Module]] = {
+    GlobLN: FusedGlobLN,
+    CumLN: SteadyCumLN,
+    ChanLN: ExactChanLN,
+}
 
 
 def fuse_norms(model: nn.Module) -> nn.Module:

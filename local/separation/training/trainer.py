@@ -6,6 +6,7 @@ import logging
 import math
 import shutil
 import warnings
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import reduce
 from pathlib import Path
@@ -17,6 +18,7 @@ from asteroid.models import BaseModel
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch.utils._triton import has_triton
 from torch.utils.data import DataLoader, Dataset
 
 from separation.config import Conf
@@ -31,6 +33,7 @@ from separation.corpus.dynamic import DynamicMixing, stack
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError, nearest
+from separation.models.bfloat16 import bfloat16_products
 from separation.models.facts import count_parameters
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model, save_model
@@ -43,7 +46,9 @@ from separation.training.system import SeparationSystem
 
 log = logging.getLogger("separation")
 PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}  # and auto
+COMPILE = ("auto", "true", "false")
 SCHEDULES = ("plateau", "budget")
+EARNS_MINUTES = 20.0  # of training on a GPU, which a minute or two of compiling is little beside
 
 
 class Training:
@@ -67,7 +72,8 @@ class Training:
         pl.seed_everything(conf["seed"], verbose=False)
         self.conf, self.exp_dir = conf, exp_dir
         model = build_model(conf)
-        if conf["training"]["compile"]:
+        self.compiled = pick_compile(conf["training"])
+        if self.compiled:
             compile_masker(model)
         loader = train_loader(conf, data_dir, wav_dir)
         dataset = loader.dataset
@@ -107,8 +113,10 @@ class Training:
             count_parameters(system.model),
             len(system.train_loader.sampler),
         )
-        # Checkpoints are our own and hold the configuration, which is plain values.
-        trainer.fit(system, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
+        rounded = pick_precision(self.conf["training"]) == "bf16" and not self.compiled
+        with bfloat16_products(trainer.strategy.root_device) if rounded else nullcontext():
+            # Checkpoints are our own and hold the configuration, which is plain values.
+            trainer.fit(system, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
         if trainer.interrupted:
             raise KeyboardInterrupt
         if not best.best_model_path:
@@ -229,8 +237,24 @@ def pick_precision(training: Conf) -> str:
     """``fp32`` or ``bf16``: what the configuration says, or what suits the hardware."""
     if training["precision"] != "auto":
         return training["precision"]
-    on_gpu = training["accelerator"] != "cpu" and torch.cuda.is_available()
-    return "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    has_it = on_gpu(training) and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if has_it else "fp32"
+
+
+def pick_compile(training: Conf) -> bool:
+    """What the configuration says of ``torch.compile``, or whether its time is earned back.
+
+    That takes a GPU and a training long enough; on CPUs the compiled step was the slower one.
+    """
+    if training["compile"] != "auto":
+        return training["compile"] == "true"
+    minutes = training["max_minutes"]
+    return on_gpu(training) and has_triton() and (not minutes or minutes >= EARNS_MINUTES)
+
+
+def on_gpu(training: Conf) -> bool:
+    """Whether Lightning will train on a GPU."""
+    return training["accelerator"] != "cpu" and torch.cuda.is_available()
 
 
 def compile_masker(model: BaseModel) -> None:
@@ -241,6 +265,8 @@ def compile_masker(model: BaseModel) -> None:
     """
     if not torch.cuda.is_available() and not any(map(shutil.which, ("c++", "g++", "clang++"))):
         raise RecipeError("training.compile needs a C++ compiler, such as g++; none is here")
+    # What cannot be compiled runs as it is, with a warning, and does not end the training.
+    torch._dynamo.config.suppress_errors = True
     model.masker.compile()
 
 
@@ -262,6 +288,7 @@ def check(conf: Conf) -> None:
     build_model(conf)
     for section, key, known in (
         ("training", "precision", ["auto", *PRECISIONS]),
+        ("training", "compile", list(COMPILE)),
         ("optim", "schedule", list(SCHEDULES)),
     ):
         value = conf[section][key]

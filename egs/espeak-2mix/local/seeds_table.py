@@ -1,4 +1,4 @@
-"""The table of an ablation: a row a system, the mean over its seeds, best first."""
+"""The table of a comparison: a row a system, the mean over its seeds, best first."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ COLUMNS = ["system", "SI-SDRi tt", "each seed", "SI-SDRi tr", "parameters", "GMA
 
 
 def main() -> None:
-    """Parse the command line, write ABLATION.md beside the results, print it."""
+    """Parse the command line, write RESULTS.md beside the results, print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results_dir", type=Path)
-    folder = parser.parse_args().results_dir
+    parser.add_argument("title")
+    arguments = parser.parse_args()
     text = "\n\n".join(
         [
-            "# Ablation of conf/small.yaml on espeak-2mix",
-            "Made by `egs/espeak-2mix/ablation.sh`, which says in what each system differs from"
-            " `small`. All had the same minutes of training. Means over seeds, dB.",
-            ablation_table(load_results(folder)),
+            f"# {arguments.title}",
+            "Means over seeds, dB; tt: voices that training never heard, tr: voices that it heard.",
+            seeds_table(load_results(arguments.results_dir)),
         ]
     )
-    with atomic_path(folder / "ABLATION.md") as temporary:
+    with atomic_path(arguments.results_dir / "RESULTS.md") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     print(text)
 
 
-def ablation_table(results: pd.DataFrame) -> str:
+def seeds_table(results: pd.DataFrame) -> str:
     """Make the table from rows whose tags are ``<system>-seed<number>``."""
     rows = results[results["subset"] == "all"].copy()
     rows[["system", "seed"]] = rows["tag"].str.rsplit("-seed", n=1, expand=True)

@@ -1,4 +1,4 @@
-"""The table of the ablation."""
+"""The table of systems with several seeds."""
 
 import pandas as pd
 import pytest
@@ -7,16 +7,16 @@ from separation.evaluation.results import COLUMNS
 
 
 @pytest.fixture
-def ablation_table(monkeypatch):
+def seeds_table(monkeypatch):
     from separation.config import ROOT
 
     monkeypatch.syspath_prepend(str(ROOT / "egs" / "espeak-2mix" / "local"))
-    import ablation_table
+    import seeds_table
 
-    return ablation_table
+    return seeds_table
 
 
-def test_seeds_are_averaged_and_the_best_stands_first(ablation_table):
+def test_seeds_are_averaged_and_the_best_stands_first(seeds_table):
     rows = [
         {"tag": tag, "split": split, "subset": subset, "si_sdri": score, "epochs": epochs}
         for tag, split, subset, score, epochs in (
@@ -32,8 +32,8 @@ def test_seeds_are_averaged_and_the_best_stands_first(ablation_table):
     results[["parameters", "macs_per_second"]] = [280_000, 110_000_000]
     table = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in ablation_table.ablation_table(results).splitlines()
+        for line in seeds_table.seeds_table(results).splitlines()
     ]
-    assert table[0] == ablation_table.COLUMNS
+    assert table[0] == seeds_table.COLUMNS
     assert table[2] == ["cln_frame", "4.75", "4.75", "nan", "0.28 M", "0.11", "8"]
     assert table[3] == ["relu", "4.50", "4.00, 5.00", "6.50", "0.28 M", "0.11", "11"]
