@@ -109,6 +109,11 @@ def test_resolved_file_comes_back(tmp_path):
     save_resolved(conf, tmp_path / "conf.yaml")
     assert load_resolved(tmp_path) == conf
     assert load_resolved(tmp_path, ["nj=3"])["nj"] == 3
+    del conf["training"]["fast"], conf["evaluation"]
+    save_resolved(conf, tmp_path / "conf.yaml")  # of an earlier version of the recipe
+    older = load_resolved(tmp_path)
+    assert older["training"]["fast"] is True
+    assert older["evaluation"]["splits"] == ["tt", "tr"]
     with pytest.raises(RecipeError, match="train first"):
         load_resolved(tmp_path / "none")
 

@@ -16,6 +16,7 @@ from separation.errors import RecipeError, nearest
 from separation.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[2]
+BASE = ROOT / "conf" / "base.yaml"
 Conf = dict[str, Any]
 
 
@@ -56,12 +57,22 @@ def load_corpus_config(corpus: str, overrides: list[str]) -> Conf:
 
 
 def load_resolved(exp_dir: Path, overrides: list[str] | None = None) -> Conf:
-    """Read the resolved configuration of an experiment folder, with overrides on top."""
+    """Read the resolved configuration of an experiment folder, with overrides on top.
+
+    Keys that there were not when it was written have their defaults.
+    """
     path = exp_dir / "conf.yaml"
     if not path.is_file():
         raise RecipeError(f"{path}: not there; train first (stage 3) or give another --exp_dir")
     conf = read_yaml(path)
+    _fill(conf, read_yaml(BASE))
     return _override(conf, overrides or [])
+
+
+def _fill(conf: Conf, defaults: Conf) -> None:
+    for key, default in defaults.items():
+        if isinstance(conf.setdefault(key, default), dict) and isinstance(default, dict):
+            _fill(conf[key], default)
 
 
 def save_resolved(conf: Conf, path: Path) -> None:
@@ -86,7 +97,7 @@ def read_yaml(path: Path) -> Conf:
 
 
 def _base_and_corpus(corpus: str) -> Conf:
-    conf = read_yaml(ROOT / "conf" / "base.yaml")
+    conf = read_yaml(BASE)
     path = ROOT / "egs" / corpus / "conf.yaml"
     if not corpus or not path.is_file():
         known = sorted(p.parent.name for p in (ROOT / "egs").glob("*/conf.yaml"))

@@ -13,6 +13,7 @@ import pytest
 import torch
 from asteroid.models import BaseModel
 from pytorch_lightning.callbacks import ModelCheckpoint, Timer
+from torch import nn
 
 from separation.config import ROOT, load_config, save_resolved
 from separation.errors import RecipeError
@@ -262,6 +263,19 @@ def test_bf16_trains_as_float32_does(data_dir, tmp_path):
     np.testing.assert_allclose(bf16, losses("fp32"), atol=0.2)  # dB
     model = BaseModel.from_pretrained(str(tmp_path / "bf16" / "best_model.pth"))
     assert next(model.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("tag", ["small", "deep_causal"])
+def test_fast_layers_train_as_asteroid_s_do(data_dir, tmp_path, tag):
+    def losses(fast):
+        conf = conf_of(f"training.fast={fast}", "training.max_epochs=2", tag=tag)
+        training = Training(conf, data_dir, data_dir / "wav8k" / "min", tmp_path / fast)
+        layers = {type(module) for module in training.system.model.modules()}
+        assert (nn.PReLU in layers) == (fast == "false")
+        training.run(resume=False)
+        return pd.read_csv(tmp_path / fast / "metrics.csv")[["loss", "val_loss"]]
+
+    np.testing.assert_allclose(losses("true"), losses("false"), rtol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ def build_model(conf: Conf) -> BaseModel:
     n_src, num_spks = conf["corpus"]["n_src"], conf["net_conf"]["num_spks"]
     if n_src != num_spks:
         raise RecipeError(f"net_conf.num_spks is {num_spks}, but corpus.n_src is {n_src}")
-    return speed_up(MODELS[name](conf["net_conf"], conf["corpus"]["sample_rate"]))
+    model = MODELS[name](conf["net_conf"], conf["corpus"]["sample_rate"])
+    return speed_up(model) if conf["training"]["fast"] else model
 
 
 def save_model(model: BaseModel, path: Path) -> None:
