@@ -21,5 +21,6 @@ seeds=(0 1) systems=(
   "deep_dilated net_conf.codec_layers=2"
   "deep_undilated net_conf.codec_layers=2 net_conf.codec_dilated=false"
 )
-compare ablation "Ablation of conf/small.yaml on espeak-2mix, $minutes minutes of training each" \
+compare "ablation.sh $minutes" \
+  "Ablation of conf/small.yaml on espeak-2mix, $minutes minutes of training each" \
   "training.max_minutes=$minutes" "${@:2}"

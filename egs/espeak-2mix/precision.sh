@@ -13,5 +13,6 @@ seeds=(0 1 2) systems=(
   "fp32 training.precision=fp32"
   "bf16 training.precision=bf16"
 )
-compare precision "bfloat16 and float32: conf/small.yaml on espeak-2mix, $epochs epochs each" \
+compare "precision.sh $epochs" \
+  "bfloat16 and float32: conf/small.yaml on espeak-2mix, $epochs epochs each" \
   "training.max_minutes=0 training.max_epochs=$epochs" "${@:2}"

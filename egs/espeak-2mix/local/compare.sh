@@ -1,20 +1,25 @@
 # shellcheck shell=bash
 # Sourced by ablation.sh and precision.sh: variants of conf/small.yaml with the same budget and
 # several seeds, and the table of what came out.
-#   compare NAME TITLE "KEY=VALUE..." [CHOSEN...]
-# The caller sets systems, an array of "name key=value...", and seeds. The third argument is the
-# budget; CHOSEN are systems, or single runs as in small-seed0; none: all. What has its result in
-# results/NAME is not done again.
+#   compare "NAME.sh BUDGET" TITLE "KEY=VALUE..." [CHOSEN...]
+# The caller sets systems, an array of "name key=value...", and seeds. The first argument is what to
+# type to have it all again, the third its budget as configuration; CHOSEN are systems, or single
+# runs as in small-seed0; none: all. What has its result in results/NAME is not done again.
 compare() {
-  local name=$1 title=$2 budget chosen=" ${*:4} " command seed system overrides run
+  local command=egs/espeak-2mix/$1 name=${1%%.sh*} title=$2 chosen=" ${*:4} "
+  local budget others seed system overrides run
   read -ra budget <<<"$3"
   cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.."
-  command=egs/espeak-2mix/$name.sh
   # shellcheck source=path.sh
   . ./path.sh
 
-  ./run.sh --corpus espeak-2mix --tag small --stop_stage 2
   mkdir -p "results/$name"
+  others=$(grep -rLF --include='*.csv' ",$command," "results/$name" || true)
+  if [ "$others" ]; then
+    echo "$name.sh: not made by '$command'; remove them first: ${others//$'\n'/ }" >&2
+    return 1
+  fi
+  ./run.sh --corpus espeak-2mix --tag small --stop_stage 2
   # shellcheck disable=SC2154  # seeds and systems are the caller's
   for seed in "${seeds[@]}"; do
     for system in "${systems[@]}"; do

@@ -20,11 +20,13 @@ def main() -> None:
     parser.add_argument("results_dir", type=Path)
     parser.add_argument("title")
     arguments = parser.parse_args()
+    results = load_results(arguments.results_dir)
     text = "\n\n".join(
         [
             f"# {arguments.title}",
             "Means over seeds, dB; tt: voices that training never heard, tr: voices that it heard.",
-            seeds_table(load_results(arguments.results_dir)),
+            "\n".join(["```sh", *results["command"].unique(), "```"]),
+            seeds_table(results),
         ]
     )
     with atomic_path(arguments.results_dir / "RESULTS.md") as temporary:
