@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace) -> str:
             raise RecipeError(f"--{name} {getattr(arguments, name)}: 1 or more")
     if arguments.command == "mixing":
         return compare_mixing(arguments.mixtures, arguments.nj, arguments.dir)
-    if "onnxruntime" in getattr(arguments, "backends", ()) and not find_spec("onnxruntime"):
+    wanted = ("onnx", "onnxruntime") if "onnxruntime" in getattr(arguments, "backends", ()) else ()
+    if not all(map(find_spec, wanted)):
         raise RecipeError("--backends onnxruntime: not installed; pip install onnx onnxruntime")
     work = Work(arguments.batch_size, arguments.chunk_size, arguments.repetitions)
     if arguments.command == "loading":

@@ -77,6 +77,17 @@ def test_what_it_cannot_run_is_said_or_left_to_torch(overrides, device, why):
     assert run_on("auto", model, device, PAYS_SECONDS) is model
 
 
+def test_where_openvino_fails_torch_does_it(monkeypatch):
+    def fail(model):
+        raise ImportError("libtbb.so.12:\n cannot open")
+
+    monkeypatch.setattr(backends, "on_openvino", fail)
+    model = network()
+    with pytest.raises(RecipeError, match="it failed: libtbb.so.12: cannot open; take"):
+        run_on("openvino", model, CPU, PAYS_SECONDS)
+    assert run_on("auto", model, CPU, PAYS_SECONDS) is model
+
+
 def test_without_openvino_torch_does_it(monkeypatch):
     monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: None)
     model = network()

@@ -14,13 +14,14 @@ import torch
 from asteroid.models import BaseModel
 from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from torch import nn
+from torch._dynamo.utils import counters
 
 from separation.config import ROOT, load_config, save_resolved
 from separation.errors import RecipeError
 from separation.training.checkpoints import AtomicCheckpoints
 from separation.training.resume import check_resume, newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
-from separation.training.trainer import Training, pick_compile, pick_precision
+from separation.training.trainer import Training, pick_accelerator, pick_compile, pick_precision
 from tiny_corpus import make_corpus
 
 NET = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
@@ -296,6 +297,15 @@ def test_precision_suits_the_hardware(monkeypatch, precision, accelerator, gpu, 
 
 
 @pytest.mark.parametrize(
+    ("accelerator", "gpu", "picked"),
+    [("auto", True, "cuda"), ("auto", False, "cpu"), ("mps", False, "mps"), ("cpu", True, "cpu")],
+)
+def test_the_accelerator_is_one_that_all_runs_on(monkeypatch, accelerator, gpu, picked):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert pick_accelerator({"accelerator": accelerator}) == picked
+
+
+@pytest.mark.parametrize(
     ("value", "accelerator", "gpu", "minutes", "picked"),
     [
         ("auto", "auto", True, 0, True),
@@ -319,7 +329,9 @@ def test_a_compiled_network_trains_as_it_does_otherwise(data_dir, tmp_path):
         options = [f"training.compile={compiled}", "training.max_epochs=2"]
         return run(conf_of(*options), data_dir, tmp_path / compiled)[["loss", "val_loss"]]
 
+    counters.clear()
     np.testing.assert_allclose(losses("true"), losses("false"), rtol=1e-3)
+    assert counters["stats"]["unique_graphs"] > 0  # Torch did compile
     model = BaseModel.from_pretrained(str(tmp_path / "true" / "best_model.pth"))
     assert model(torch.randn(1, 100)).shape == (1, 2, 100)
 

@@ -45,7 +45,10 @@ def run_on(backend: str, model: BaseModel, device: torch.device, seconds: float)
         return model
     obstacle = what_hinders_openvino(model, device)
     if obstacle is None:
-        return on_openvino(model)
+        try:
+            return on_openvino(model)
+        except Exception as error:  # of whatever kind: Torch can do it
+            obstacle = " ".join(f"it failed: {error}".split())
     if backend == "auto":
         return model
     raise RecipeError(f"--backend openvino: {obstacle}; take --backend torch")

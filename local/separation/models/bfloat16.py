@@ -1,11 +1,12 @@
 """Networks in bfloat16, on a CPU without units for it, too.
 
-Entry points: :func:`in_bfloat16`, and :func:`bfloat16_products` where autocast is on already.
+Entry points: :func:`in_bfloat16`, :func:`bfloat16_products` where autocast is on already, and
+:func:`has_units`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -13,7 +14,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-WITHOUT_UNITS = ("DEFAULT", "AVX2")  # Torch's names of instruction sets
 aten = torch.ops.aten
 PRODUCTS = {
     aten.mm.default,
@@ -23,6 +23,15 @@ PRODUCTS = {
     aten.convolution.default,
     aten.convolution_backward.default,
 }
+
+
+def has_units(device: torch.device) -> bool:
+    """Whether a device multiplies matrices of bfloat16 faster than those of float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
 
 
 @contextmanager
@@ -40,20 +49,25 @@ def bfloat16_products(device: torch.device) -> AbstractContextManager:
     gives the same numbers up to the order of sums, and steps of training four times as fast.
     Compiled networks do not run in here.
     """
-    without = device.type == "cpu" and torch.backends.cpu.get_cpu_capability() in WITHOUT_UNITS
-    return _RoundedProducts() if without else nullcontext()
+    emulate = device.type == "cpu" and not has_units(device)
+    return _RoundedProducts() if emulate else nullcontext()
 
 
 class _RoundedProducts(TorchDispatchMode):
     def __torch_dispatch__(
         self,
-        function: Callable[..., Any],
+        function: Any,
         types: Any,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if function not in PRODUCTS or args[0].dtype != torch.bfloat16:
-            return function(*args, **kwargs)
-        exact = function(*tree_map_only(torch.Tensor, torch.Tensor.float, args), **kwargs)
-        return tree_map_only(torch.Tensor, torch.Tensor.bfloat16, exact)
+        if function in PRODUCTS and args[0].dtype == torch.bfloat16:
+            exact = function(*tree_map_only(torch.Tensor, torch.Tensor.float, args), **kwargs)
+            return tree_map_only(torch.Tensor, torch.Tensor.bfloat16, exact)
+        if torch.is_inference_mode_enabled():
+            with self:  # A convolution comes as it was called here, with the product within it.
+                parts = function.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        return function(*args, **kwargs)

@@ -33,7 +33,7 @@ from separation.corpus.dynamic import DynamicMixing, stack
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError, nearest
-from separation.models.bfloat16 import bfloat16_products
+from separation.models.bfloat16 import bfloat16_products, has_units
 from separation.models.facts import count_parameters
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model, save_model
@@ -216,7 +216,7 @@ def make_trainer(conf: Conf, exp_dir: Path) -> tuple[pl.Trainer, ModelCheckpoint
     callbacks.append(TQDMProgressBar(refresh_rate=10))
     quiet_lightning()
     trainer = pl.Trainer(
-        accelerator=training["accelerator"],
+        accelerator=pick_accelerator(training),
         devices=training["devices"],
         num_nodes=training["num_nodes"],
         strategy="ddp" if training["devices"] * training["num_nodes"] > 1 else "auto",
@@ -233,12 +233,21 @@ def make_trainer(conf: Conf, exp_dir: Path) -> tuple[pl.Trainer, ModelCheckpoint
     return trainer, best
 
 
+def pick_accelerator(training: Conf) -> str:
+    """What the configuration says, or a GPU that CUDA knows, or the CPU.
+
+    Lightning's own choice may be Apple's GPU, which has no float64 for statistics.
+    """
+    if training["accelerator"] != "auto":
+        return training["accelerator"]
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def pick_precision(training: Conf) -> str:
     """``fp32`` or ``bf16``: what the configuration says, or what suits the hardware."""
     if training["precision"] != "auto":
         return training["precision"]
-    has_it = on_gpu(training) and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16" if has_it else "fp32"
+    return "bf16" if on_gpu(training) and has_units(torch.device("cuda")) else "fp32"
 
 
 def pick_compile(training: Conf) -> bool:
