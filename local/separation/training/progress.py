@@ -128,14 +128,19 @@ def write_environment(path: Path, fingerprint: str) -> None:
 
 
 def commit_name() -> str:
-    """Short hash of the recipe's commit, with ``-dirty`` for changes on top; empty outside git."""
+    """Short hash of the recipe's commit, with ``-dirty`` for changes on top; empty outside git.
+
+    Results are no changes: every run makes the tables anew.
+    """
+    git = ["git", "-C", str(ROOT)]
     try:
-        described = subprocess.run(
-            ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"],
-            capture_output=True,
-            text=True,
-            check=True,
+        name, changes = (
+            subprocess.run([*git, *command], capture_output=True, text=True, check=True).stdout
+            for command in (
+                ["rev-parse", "--short", "HEAD"],
+                ["status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"],
+            )
         )
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return described.stdout.strip()
+    return name.strip() + ("-dirty" if changes else "")
