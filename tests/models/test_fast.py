@@ -119,10 +119,10 @@ def test_gradients_are_the_derivatives():
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_every_system_gives_asteroid_s_estimates_and_gradients(tag):
-    """Outputs within 1e-5 of the peak in float32; outputs and gradients are the same in float64.
+    """Outputs within 1e-5 of the peak, gradients within 1e-4, in float64 and in float32.
 
-    In float32 gradients cannot be compared through a whole network: where rounding moves an input
-    of a PReLU across 0, those of Asteroid itself change by some 1e-3.
+    Where rounding moves an input of a PReLU across 0, gradients of Asteroid itself change by some
+    1e-3. So they are compared in float32 with slopes near 1, where that matters little.
     """
     torch.manual_seed(0)
     net_conf = load_config("minilibri-2mix", tag, None, [])["net_conf"]
@@ -137,14 +137,22 @@ def test_every_system_gives_asteroid_s_estimates_and_gradients(tag):
     with torch.no_grad():
         expected = stock(mixture)
         assert (fast(mixture) - expected).abs().max() <= 1e-5 * expected.abs().max()
-    gradients = []
-    for model in (stock.double(), fast.double()):
-        PITNegSISDR()(model(mixture.double()), sources, torch.tensor([length] * 2)).backward()
+
+    def gradients(model, dtype):
+        PITNegSISDR()(model(mixture.to(dtype)), sources, torch.tensor([length] * 2)).backward()
         # With skip connections nothing comes after the last residual convolution.
-        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
-    assert len(gradients[0]) >= len(list(stock.parameters())) - 2
-    for one, other in zip(*gradients, strict=True):
+        return [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+
+    exact = [gradients(copy.deepcopy(model).double(), torch.float64) for model in (stock, fast)]
+    assert len(exact[0]) >= len(list(stock.parameters())) - 2
+    for one, other in zip(*exact, strict=True):
         assert (one - other).norm() <= 1e-4 * one.norm()
+    for model in (stock, fast):
+        for module in model.modules():
+            if isinstance(module, nn.PReLU):
+                nn.init.constant_(module.weight, 0.99)
+    one, other = (torch.cat(gradients(model, torch.float32)) for model in (stock, fast))
+    assert (one - other).norm() <= 1e-4 * one.norm()
 
 
 def test_under_autocast_and_tracing_the_stock_layers_run():
