@@ -59,6 +59,8 @@ def test_an_output_sample_sees_its_latency_and_nothing_later(name, length, batch
             if delay == net_conf["L"] and n % hop == hop - 1 and n >= delay:
                 assert int(changed[0]) == n - (delay - 1)
             assert int(changed[0]) <= n
+            if delay > net_conf["L"] and n > delay:
+                assert int(changed[0]) < n - (net_conf["L"] - 1), "it does look ahead"
     assert (delay is None) == (net_conf["norm"] == "gln")
     assert (delay == net_conf["L"]) == (net_conf["causal"] or name == "left padding")
 

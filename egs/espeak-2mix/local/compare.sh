@@ -10,6 +10,12 @@ compare() {
   local budget others seed system overrides run
   read -ra budget <<<"$3"
   cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.."
+  # shellcheck disable=SC2154  # systems and seeds are the caller's
+  for system in ${chosen}; do
+    [[ " ${systems[*]%% *} " = *" ${system%-seed*} "* ]] && continue
+    echo "$name.sh: no system '$system'; known: ${systems[*]%% *}" >&2
+    return 1
+  done
   # shellcheck source=path.sh
   . ./path.sh
 
@@ -20,7 +26,6 @@ compare() {
     return 1
   fi
   ./run.sh --corpus espeak-2mix --tag small --stop_stage 2
-  # shellcheck disable=SC2154  # seeds and systems are the caller's
   for seed in "${seeds[@]}"; do
     for system in "${systems[@]}"; do
       read -ra overrides <<<"$system"

@@ -17,9 +17,9 @@ GATES = ("prelu", "glu")
 class CodecLayer(nn.Module):
     """A convolution over frames and its activation; as many frames out as in.
 
-    It starts close to handing on its input, so that a deep network starts as a Conv-TasNet does.
-    With Torch's random start its first estimates are noise, 20 dB worse, and hundreds of steps pass
-    before it is there.
+    It starts close to handing on its input, signs and size kept, so that a deep network starts as a
+    Conv-TasNet does. With Torch's random start its first estimates are noise, 20 dB worse, and
+    hundreds of steps pass before it is there.
 
     Args:
         channels: in and out.
@@ -36,12 +36,13 @@ class CodecLayer(nn.Module):
         padding = reach if causal else reach // 2
         out_channels = 2 * channels if gate == "glu" else channels
         self.conv = nn.Conv1d(channels, out_channels, kernel, padding=padding, dilation=dilation)
-        self.activation = nn.GLU(dim=1) if gate == "glu" else nn.PReLU()
+        self.activation = nn.GLU(dim=1) if gate == "glu" else nn.PReLU(init=1.0)
         with torch.no_grad():
             self.conv.weight.mul_(0.1)
             nn.init.zeros_(self.conv.get_parameter("bias"))
             own = torch.arange(channels)  # and the tap that lies on the frame itself
-            self.conv.weight[own, own, padding // dilation] += 1
+            # a gate is half open to begin with
+            self.conv.weight[own, own, padding // dilation] += 2 if gate == "glu" else 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Filter ``(batch, channel, frame)``."""

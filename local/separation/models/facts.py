@@ -13,7 +13,7 @@ from separation.models.net_conf import pads_left
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Count the numbers that training changes."""
+    """Count the numbers of all weights, as the papers do."""
     return sum(p.numel() for p in model.parameters())
 
 

@@ -51,6 +51,10 @@ def build_convtasnet(net_conf: dict[str, Any], sample_rate: int) -> WholeConvTas
         model: WholeConvTasNet = DeepConvTasNet(**arguments, **codec)
     else:
         model = WholeConvTasNet(**arguments)
+    if net_conf["Sc"]:
+        # With skip connections nothing comes after the last residual, which Asteroid computes all
+        # the same; processes that train together would wait for its gradient.
+        model.masker.TCN[-1].res_conv.requires_grad_(False)
     if not net_conf["affine"]:
         fix_norms(model)
     return model
