@@ -17,9 +17,10 @@ GATES = ("prelu", "glu")
 class CodecLayer(nn.Module):
     """A convolution over frames and its activation; as many frames out as in.
 
-    It starts close to handing on its input, signs and size kept, so that a deep network starts as a
+    The convolution starts close to handing on its input, so that a deep network starts much as a
     Conv-TasNet does. With Torch's random start its first estimates are noise, 20 dB worse, and
-    hundreds of steps pass before it is there.
+    hundreds of steps pass before it is there. Slopes of PReLUs that start at 1, so that negative
+    values are handed on, too, did not train better.
 
     Args:
         channels: in and out.
@@ -36,7 +37,7 @@ class CodecLayer(nn.Module):
         padding = reach if causal else reach // 2
         out_channels = 2 * channels if gate == "glu" else channels
         self.conv = nn.Conv1d(channels, out_channels, kernel, padding=padding, dilation=dilation)
-        self.activation = nn.GLU(dim=1) if gate == "glu" else nn.PReLU(init=1.0)
+        self.activation = nn.GLU(dim=1) if gate == "glu" else nn.PReLU()
         with torch.no_grad():
             self.conv.weight.mul_(0.1)
             nn.init.zeros_(self.conv.get_parameter("bias"))

@@ -48,7 +48,8 @@ class SteadyCumLN(CumLN):
     of two of them. A running sum in float32 is off by 4e-3 of a standard deviation after an hour of
     frames (L 16, a mean of one standard deviation). Asteroid's, which Torch adds up in float64 on
     a CPU and rounds to float32, is right there, and off by 4e-4 where the mean is 30 standard
-    deviations. Here they are float64 throughout: 5e-6. Frames do not depend on later ones.
+    deviations. Here they stay float64, after sums over a frame in float32: 5e-6. Frames do not
+    depend on later ones.
     """
 
     def forward(self, x: torch.Tensor, EPS: float = 1e-8) -> torch.Tensor:
