@@ -5,12 +5,12 @@
 # The caller sets systems, an array of "name key=value...", and seeds. The first argument is what to
 # type to have it all again, the third its budget as configuration; CHOSEN are systems, or single
 # runs as in small-seed0; none: all. What has its result in results/NAME is not done again.
+# shellcheck disable=SC2154  # systems and seeds are the caller's
 compare() {
   local command=egs/espeak-2mix/$1 name=${1%%.sh*} title=$2 chosen=" ${*:4} "
   local budget others seed system overrides run
   read -ra budget <<<"$3"
   cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.."
-  # shellcheck disable=SC2154  # systems and seeds are the caller's
   for system in ${chosen}; do
     [[ " ${systems[*]%% *} " = *" ${system%-seed*} "* ]] && continue
     echo "$name.sh: no system '$system'; known: ${systems[*]%% *}" >&2
