@@ -29,14 +29,6 @@ def test_sizes_are_the_papers(tag, millions):
     assert round(count(build_model(conf_of(tag=tag))) / 1e6, 1) == millions
 
 
-@pytest.mark.parametrize("tag", TAGS)
-@pytest.mark.parametrize("length", [1, 39, 40, 41, 801])
-def test_output_is_as_long_as_the_input(tag, length):
-    model = build_model(conf_of(*SMALL, tag=tag)).eval()
-    with torch.no_grad():
-        assert model(torch.randn(1, length)).shape == (1, 2, length)
-
-
 @pytest.mark.parametrize("length", [5, 47, 801])
 def test_the_last_samples_are_separated_too(length):
     """A ramp that ends off the frame grid: the estimates do not stop before its end."""
