@@ -32,7 +32,7 @@ from separation.evaluation.results import (
     trained_epochs,
     write_results,
 )
-from separation.inference.separator import Separator, pick_device
+from separation.inference.separator import PRECISIONS, Separator, pick_device
 from separation.models.facts import count_macs, count_parameters, in_ms, latency
 from separation.models.registry import build_model
 from separation.training.progress import commit_name
@@ -51,7 +51,7 @@ def main() -> None:
     corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
     wav_dir = wav_folder(arguments.data_dir or ROOT / "data" / corpus, conf)
     separator = Separator.from_experiment(
-        exp_dir, pick_device(arguments.device), bf16=arguments.precision == "bf16"
+        exp_dir, pick_device(arguments.device), precision=arguments.precision
     )
     tables = {
         split: read_split(
@@ -97,9 +97,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--precision",
-        choices=("fp32", "bf16"),
+        choices=PRECISIONS,
         default="fp32",
-        help="of the network; bf16 is faster on a GPU or CPU that has units for it (default: fp32)",
+        help="of the network (default: fp32, so that results of all machines compare)",
     )
     parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
     return parser.parse_args()

@@ -21,7 +21,7 @@ from separation.inference.recording import (
     read_mono,
     write_sources,
 )
-from separation.inference.separator import Separator, pick_device
+from separation.inference.separator import PRECISIONS, Separator, pick_device
 
 
 def main() -> None:
@@ -44,9 +44,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=("fp32", "bf16"),
-        default="fp32",
-        help="of the network; bf16 is faster on a GPU or CPU that has units for it (default: fp32)",
+        choices=PRECISIONS,
+        default="auto",
+        help="of the network (default: bf16 where it is faster, on GPUs and CPUs with units)",
     )
     arguments = parser.parse_args()
 
@@ -54,7 +54,7 @@ def main() -> None:
     device = pick_device(arguments.device)
     seconds = sum(info.frames / info.sample_rate for info in headers)
     separator = Separator.from_experiment(
-        arguments.exp_dir, device, arguments.backend, seconds, arguments.precision == "bf16"
+        arguments.exp_dir, device, arguments.backend, seconds, arguments.precision
     )
     outputs = output_paths(arguments.recordings, arguments.out_dir, separator.n_src)
     for recording, info, paths in zip(arguments.recordings, headers, outputs, strict=True):

@@ -1,11 +1,14 @@
 """Separating: lengths, rates, the common gain, silence."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from asteroid.models import ConvTasNet
 
 from separation.errors import RecipeError
+from separation.inference import separator
 from separation.inference.separator import Separator, least_squares_gain, pick_device
 from separation.models.norms import fuse_norms
 
@@ -92,7 +95,27 @@ def test_bfloat16_gives_the_same_up_to_its_rounding(network):
 
 def test_openvino_is_not_for_bfloat16(tmp_path):
     with pytest.raises(RecipeError, match="--backend openvino computes in float32"):
-        Separator.from_experiment(tmp_path, backend="openvino", bf16=True)
+        Separator.from_experiment(tmp_path, backend="openvino", precision="bf16")
+
+
+@pytest.mark.parametrize(
+    ("precision", "faster", "bf16"),
+    [
+        ("auto", True, True),
+        ("auto", False, False),
+        ("fp32", True, False),
+        ("bf16", False, True),
+    ],
+)
+def test_precision_is_what_is_asked_for_or_faster(network, monkeypatch, precision, faster, bf16):
+    def pays(device, run):
+        assert run().shape == (1, 2, 4 * 8000)
+        return faster
+
+    monkeypatch.setattr(separator, "pays", pays)
+    monkeypatch.setattr(separator, "load_model", lambda exp_dir: network.model)
+    found = Separator.from_experiment(Path("exp"), precision=precision)
+    assert found.bf16 == bf16
 
 
 def test_one_channel_may_have_an_axis(network):

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from separation.models import bfloat16
-from separation.models.bfloat16 import PRODUCTS, bfloat16_products, has_units
+from separation.models.bfloat16 import PRODUCTS, bfloat16_products, has_units, pays
 
 CPU = torch.device("cpu")
 
@@ -91,6 +91,10 @@ def test_a_processor_with_units_uses_them(monkeypatch, units):
     with Products() as products, bfloat16_products(CPU):
         torch.ones(2, 2, dtype=torch.bfloat16) @ torch.ones(2, 2, dtype=torch.bfloat16)
     assert products.types == [torch.bfloat16]
+
+
+def test_a_cpu_without_units_tries_nothing():
+    assert not pays(CPU, lambda: pytest.fail("it is not faster"))
 
 
 def test_only_cpus_are_helped():

@@ -18,6 +18,7 @@ from torch._dynamo.utils import counters
 
 from separation.config import ROOT, load_config, save_resolved
 from separation.errors import RecipeError
+from separation.models import bfloat16
 from separation.training.checkpoints import AtomicCheckpoints
 from separation.training.resume import check_resume, newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
@@ -34,6 +35,7 @@ QUICK = [
     "data.epoch_size=0",
     "data.speed_range=0",
     "training.accelerator=cpu",
+    "training.precision=fp32",
     "training.max_minutes=0",
     "optim.schedule=plateau",
     "nj=1",
@@ -281,20 +283,43 @@ def test_fast_layers_train_as_asteroid_s_do(data_dir, tmp_path, tag):
 
 
 @pytest.mark.parametrize(
-    ("precision", "accelerator", "gpu", "has_bf16", "picked"),
+    ("precision", "accelerator", "gpu", "units", "picked"),
     [
         ("auto", "auto", True, True, "bf16"),
         ("auto", "auto", True, False, "fp32"),
-        ("auto", "cpu", True, True, "fp32"),
-        ("auto", "auto", False, True, "fp32"),
+        ("auto", "cpu", True, False, "fp32"),
+        ("auto", "auto", False, False, "fp32"),
+        ("auto", "mps", False, True, "fp32"),
         ("bf16", "cpu", False, False, "bf16"),
         ("fp32", "gpu", True, True, "fp32"),
     ],
 )
-def test_precision_suits_the_hardware(monkeypatch, precision, accelerator, gpu, has_bf16, picked):
+def test_precision_suits_the_hardware(monkeypatch, precision, accelerator, gpu, units, picked):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
-    assert pick_precision({"precision": precision, "accelerator": accelerator}) == picked
+    monkeypatch.setattr(bfloat16, "has_units", lambda device: units)
+    training = {"precision": precision, "accelerator": accelerator}
+    conf = {"training": training, "data": {"chunk_size": 100}}
+    assert pick_precision(conf, torch.nn.Linear(100, 1)) == picked
+
+
+@pytest.mark.parametrize(("slow_type", "picked"), [("float32", "bf16"), ("bfloat16", "fp32")])
+def test_on_a_cpu_with_units_steps_are_tried(monkeypatch, slow_type, picked):
+    """The clock goes by what the network computes, a second, and a minute in one precision."""
+    now = 0
+
+    class Network(torch.nn.Linear):
+        def forward(self, x):
+            nonlocal now
+            y = super().forward(x)
+            now += 60 if str(y.dtype) == f"torch.{slow_type}" else 1
+            return y
+
+    monkeypatch.setattr(bfloat16, "has_units", lambda device: True)
+    monkeypatch.setattr(bfloat16.time, "perf_counter", lambda: now)
+    network = Network(100, 1)
+    training = {"precision": "auto", "accelerator": "cpu"}
+    assert pick_precision({"training": training, "data": {"chunk_size": 100}}, network) == picked
+    assert network.weight.grad is None
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from asteroid.models import BaseModel
 
 from separation.errors import RecipeError
 from separation.inference.backends import run_on
-from separation.models.bfloat16 import in_bfloat16
+from separation.models.bfloat16 import in_bfloat16, pays
 from separation.models.registry import load_model
+
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 class Separator:
@@ -50,22 +52,25 @@ class Separator:
         device: str | torch.device = "cpu",
         backend: str = "torch",
         seconds: float = 0.0,
-        bf16: bool = False,
+        precision: str = "fp32",
     ) -> Separator:
         """Load the best model of an experiment folder.
 
-        ``backend`` and ``seconds`` are those of :func:`separation.inference.backends.run_on`.
+        ``backend`` and ``seconds`` are those of :func:`separation.inference.backends.run_on`;
+        ``precision`` is one of :data:`PRECISIONS`, ``auto`` being what is faster on the device.
 
         Raises:
             RecipeError: there is no model, or the backend cannot run it.
         """
-        if bf16 and backend == "openvino":
+        if precision == "bf16" and backend == "openvino":
             raise RecipeError(
                 "--backend openvino computes in float32; take --backend torch for bf16"
             )
-        backend = "torch" if bf16 else backend
-        model = run_on(backend, load_model(exp_dir), torch.device(device), seconds)
-        return cls(model, device, bf16)
+        device, model = torch.device(device), load_model(exp_dir)
+        bf16 = precision == "bf16"
+        if precision == "auto" and backend != "openvino":
+            bf16 = _bfloat16_pays(model.eval().to(device), device)
+        return cls(run_on("torch" if bf16 else backend, model, device, seconds), device, bf16)
 
     def separate(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """Separate one recording.
@@ -122,6 +127,12 @@ def pick_device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise RecipeError(f"--device {name}: not here; try cpu, or cuda with a GPU") from error
     return device
+
+
+def _bfloat16_pays(model: BaseModel, device: torch.device) -> bool:
+    wave = torch.zeros(1, 4 * int(model.sample_rate), device=device)
+    with torch.inference_mode():
+        return pays(device, lambda: model(wave))
 
 
 def least_squares_gain(estimates: np.ndarray, mixture: np.ndarray) -> float:

@@ -1,12 +1,13 @@
 """Networks in bfloat16, on a CPU without units for it, too.
 
 Entry points: :func:`in_bfloat16`, :func:`bfloat16_products` where autocast is on already, and
-:func:`has_units`.
+:func:`pays`, whether to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -32,6 +33,24 @@ def has_units(device: torch.device) -> bool:
     return device.type == "cpu" and (
         torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     )
+
+
+def pays(device: torch.device, run: Callable[[], object]) -> bool:
+    """Whether something is computed faster in bfloat16.
+
+    It is on GPUs with units for it. A CPU with units may lose elsewhere what they save, so there it
+    is tried: ``run`` is called six times.
+    """
+    if device.type != "cpu" or not has_units(device):
+        return has_units(device)
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(3):
+        for rounded, taken in seconds.items():
+            start = time.perf_counter()
+            with in_bfloat16(device) if rounded else nullcontext():
+                run()
+            taken.append(time.perf_counter() - start)
+    return min(seconds[True]) < min(seconds[False])
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from separation.corpus.dynamic import DynamicMixing, stack
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError, nearest
-from separation.models.bfloat16 import bfloat16_products, has_units
+from separation.models.bfloat16 import bfloat16_products, pays
 from separation.models.facts import count_parameters
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model, save_model
@@ -72,6 +72,7 @@ class Training:
         pl.seed_everything(conf["seed"], verbose=False)
         self.conf, self.exp_dir = conf, exp_dir
         model = build_model(conf)
+        self.precision = pick_precision(conf, model)
         self.compiled = pick_compile(conf["training"])
         if self.compiled:
             compile_masker(model)
@@ -92,7 +93,7 @@ class Training:
             mixer=dataset.mixer() if isinstance(dataset, DynamicMixing) else None,
         )
         try:
-            self.trainer, self.best = make_trainer(conf, exp_dir)
+            self.trainer, self.best = make_trainer(conf, exp_dir, self.precision)
         except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
             what = " ".join(str(error).split())
             raise RecipeError(
@@ -113,7 +114,7 @@ class Training:
             count_parameters(system.model),
             len(system.train_loader.sampler),
         )
-        rounded = pick_precision(self.conf["training"]) == "bf16" and not self.compiled
+        rounded = self.precision == "bf16" and not self.compiled
         with bfloat16_products(trainer.strategy.root_device) if rounded else nullcontext():
             # Checkpoints are our own and hold the configuration, which is plain values.
             trainer.fit(system, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
@@ -190,7 +191,7 @@ def cv_loader(conf: Conf, wav_dir: Path) -> DataLoader:
     )
 
 
-def make_trainer(conf: Conf, exp_dir: Path) -> tuple[pl.Trainer, ModelCheckpoint]:
+def make_trainer(conf: Conf, exp_dir: Path, precision: str) -> tuple[pl.Trainer, ModelCheckpoint]:
     """Lightning's Trainer with the recipe's callbacks, and the one that keeps the best model."""
     training, optim = conf["training"], conf["optim"]
     minutes = training["max_minutes"]
@@ -220,7 +221,7 @@ def make_trainer(conf: Conf, exp_dir: Path) -> tuple[pl.Trainer, ModelCheckpoint
         devices=training["devices"],
         num_nodes=training["num_nodes"],
         strategy="ddp" if training["devices"] * training["num_nodes"] > 1 else "auto",
-        precision=PRECISIONS[pick_precision(training)],
+        precision=PRECISIONS[precision],
         max_epochs=training["max_epochs"],
         accumulate_grad_batches=training["accumulate"],
         callbacks=callbacks,
@@ -243,11 +244,18 @@ def pick_accelerator(training: Conf) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def pick_precision(training: Conf) -> str:
-    """``fp32`` or ``bf16``: what the configuration says, or what suits the hardware."""
+def pick_precision(conf: Conf, model: BaseModel) -> str:
+    """``fp32`` or ``bf16``: what the configuration says, or what takes the steps faster here."""
+    training = conf["training"]
     if training["precision"] != "auto":
         return training["precision"]
-    return "bf16" if on_gpu(training) and has_units(torch.device("cuda")) else "fp32"
+    device = torch.device("cuda" if on_gpu(training) else "cpu")
+    if device.type == "cpu" and training["accelerator"] not in ("auto", "cpu"):
+        return "fp32"
+    chunk = torch.rand(1, conf["data"]["chunk_size"], generator=torch.Generator().manual_seed(0))
+    faster = pays(device, lambda: model(chunk).square().mean().backward())
+    model.zero_grad()
+    return "bf16" if faster else "fp32"
 
 
 def pick_compile(training: Conf) -> bool:
