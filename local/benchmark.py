@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+
+import torch
 
 from separation.benchmark.loading import compare_loading
 from separation.benchmark.mixing import compare_mixing
 from separation.benchmark.networks import BACKENDS, Work, compare_inference, compare_training
 from separation.config import load_config
 from separation.errors import RecipeError, run_command
+from separation.inference.separator import pick_device
 
 
 def main() -> None:
@@ -41,6 +45,9 @@ def main() -> None:
                 nargs="+",
                 default=[],
                 help="checkouts of JusperLee/Conv-TasNet or kaituoxu/Conv-TasNet to time, too",
+            )
+            command.add_argument(
+                "--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)"
             )
             command.add_argument("overrides", nargs="*", help="key=value of the YAML, after --")
     commands.choices["inference"].add_argument(
@@ -72,6 +79,9 @@ def run(arguments: argparse.Namespace) -> str:
     work = Work(arguments.batch_size, arguments.chunk_size, arguments.repetitions)
     if arguments.command == "loading":
         return compare_loading(work, arguments.nj, arguments.dir)
+    work = replace(work, device=pick_device(arguments.device))
+    if work.device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32, as Asteroid's convolutions are run
     systems = {
         tag: load_config("espeak-2mix", tag, None, arguments.overrides) for tag in arguments.tag
     }

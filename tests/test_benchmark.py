@@ -2,12 +2,13 @@
 
 import re
 import sys
+from functools import partial
 
 import pytest
 import torch
 
 import benchmark
-from separation.benchmark import mixing
+from separation.benchmark import mixing, networks
 from separation.benchmark.peers import load_peer
 from separation.config import load_config
 from separation.errors import RecipeError
@@ -75,6 +76,36 @@ def test_networks_are_compared_with_asteroid_s(
                 float(row[1]) / float(stock[1]), rel=0.05, abs=0.05
             )
     assert "GFLOP/s" in lines[-1]
+
+
+@pytest.mark.parametrize("command", ["training", "inference"])
+def test_a_processor_with_units_computes_in_bfloat16_too(monkeypatch, capsys, command):
+    monkeypatch.setattr(networks, "has_units", lambda device: True)
+    # Without units a large product in bfloat16 takes seconds.
+    monkeypatch.setattr(networks, "measure_peaks", partial(networks.measure_peaks, size=64))
+    options = ["--chunk_size", "2000", "--repetitions", "1", "--batch_size", "2"]
+    # The memory of a step is measured in a process of its own, where nothing is set.
+    monkeypatch.setattr(networks, "memory_of_step", lambda *_: 1.0)
+    run(monkeypatch, command, *options, "--device", "cpu", "--tag", "causal", "--", *SIZES)
+    lines = capsys.readouterr().out.splitlines()
+    assert [row[0] for row in table_of(lines)[2:]] == [
+        f"causal, {name}" for name in ("Asteroid", "this project", "this project, bf16")
+    ]
+    assert "(float32); " in lines[-1]
+    assert "(bfloat16); " in lines[-1]
+
+
+def test_a_contender_computes_in_its_precision():
+    seen = []
+
+    class Network(torch.nn.Linear):
+        def forward(self, wav):
+            seen.append(super().forward(wav).dtype)
+            return wav
+
+    for dtype in (torch.float32, torch.bfloat16):
+        networks.forward(networks.Contender(lambda: Network(4, 4), dtype), torch.ones(1, 4))()
+    assert seen == [torch.float32, torch.bfloat16]
 
 
 def test_a_missing_backend_is_named(monkeypatch):

@@ -10,30 +10,34 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
 
 import torch
 from asteroid.losses import PITLossWrapper, pairwise_neg_sisdr
-from asteroid.models import ConvTasNet
+from asteroid.models import BaseModel, ConvTasNet
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._triton import has_triton
 
+from separation.benchmark.floor import Peaks, floor_of, measure_peaks, seconds_of
 from separation.benchmark.peers import load_peer
 from separation.config import Conf
 from separation.inference.backends import on_openvino, what_hinders_openvino
+from separation.models.bfloat16 import has_units, in_bfloat16
 from separation.models.convtasnet import WholeConvTasNet
 from separation.models.fast import keep_freed_memory
 from separation.models.norms import fuse_norms
 from separation.models.registry import MODELS, build_model
 from separation.report.tables import markdown
+from separation.training.trainer import compile_masker
 
 Timed = dict[str, Callable[[], object]]
+CPU = torch.device("cpu")
 BACKENDS = ("openvino", "onnxruntime", "compile")
 
 
@@ -44,6 +48,15 @@ class Work:
     batch_size: int
     chunk_size: int
     repetitions: int
+    device: torch.device = CPU
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A network that takes part, how it is made and in what precision it computes."""
+
+    make: Callable[[], nn.Module]
+    dtype: torch.dtype = torch.float32
 
 
 def compare_training(systems: dict[str, Conf], work: Work, peers: list[Path]) -> str:
@@ -51,19 +64,21 @@ def compare_training(systems: dict[str, Conf], work: Work, peers: list[Path]) ->
 
     Returns:
         a table of mixtures a second and of the memory that a step takes on top of the network,
-        and how much of the time the products of matrices alone would take.
+        and how much of the time the convolutions alone would take.
     """
     keep_freed_memory()
     rows = []
-    peak = peak_flops()
+    peaks = peaks_of(work.device)
     for tag, conf in systems.items():
-        makers = contenders(conf, peers)
+        others = contenders(conf, peers, work.device, training=True)
         # first, while this process is small: two large networks at once may not fit
-        megabytes = {name: memory_of_step(conf, peers, name, work) for name in makers}
-        steps: Timed = {name: training_step(make(), conf, work) for name, make in makers.items()}
-        seconds = take_turns(steps, work.repetitions)
-        floor = step_flops(conf, work) / peak
+        megabytes = {name: memory_of_step(conf, peers, name, work) for name in others}
+        steps: Timed = {
+            name: training_step(contender, conf, work) for name, contender in others.items()
+        }
+        seconds = take_turns(steps, work.repetitions, work.device)
         for name, taken in seconds.items():
+            floor = floor_for(conf, work, peaks[others[name].dtype], training=True)
             rows.append(
                 [
                     f"{tag}, {name}",
@@ -77,7 +92,7 @@ def compare_training(systems: dict[str, Conf], work: Work, peers: list[Path]) ->
                 ]
             )
     columns = ["training step", "mixtures/s", "ratio", "memory, MB", "ratio", "of the floor"]
-    return f"{markdown(columns, rows)}\n{describe_floor(peak)}"
+    return f"{markdown(columns, rows)}\n{describe_floor(peaks, work.device)}"
 
 
 def compare_inference(
@@ -96,17 +111,19 @@ def compare_inference(
     """
     keep_freed_memory()
     rows = []
-    peak = peak_flops()
+    peaks = peaks_of(work.device)
     for tag, conf in systems.items():
         rate = conf["corpus"]["sample_rate"]
-        mixtures = torch.randn(work.batch_size, work.chunk_size)
+        mixtures = torch.randn(work.batch_size, work.chunk_size, device=work.device)
+        others = contenders(conf, peers, work.device, training=False)
         runs: Timed = {
-            name: forward(make().eval(), mixtures) for name, make in contenders(conf, peers).items()
+            name: forward(contender, mixtures) for name, contender in others.items()
         } | other_backends(backends, conf, mixtures)
-        seconds = take_turns(runs, work.repetitions)
+        seconds = take_turns(runs, work.repetitions, work.device)
         audio = work.batch_size * work.chunk_size / rate
-        floor = forward_flops(stock(conf), work) / peak
         for name, taken in seconds.items():
+            dtype = others[name].dtype if name in others else torch.float32
+            floor = floor_for(conf, work, peaks[dtype], training=False)
             rows.append(
                 [
                     f"{tag}, {name}",
@@ -116,33 +133,47 @@ def compare_inference(
                 ]
             )
     columns = ["inference", "x real time", "ratio", "of the floor"]
-    return f"{markdown(columns, rows)}\n{describe_floor(peak)}"
+    return f"{markdown(columns, rows)}\n{describe_floor(peaks, work.device)}"
 
 
-def contenders(conf: Conf, peers: list[Path]) -> dict[str, Callable[[], nn.Module]]:
+def contenders(
+    conf: Conf, peers: list[Path], device: torch.device, training: bool
+) -> dict[str, Contender]:
     """Who takes part, by name: the stock network, this project's, and those of checkouts."""
-    makers: dict[str, Callable[[], nn.Module]] = {
-        "Asteroid": lambda: stock(conf),
-        "this project": lambda: build_model(conf),
+    found = {
+        "Asteroid": Contender(lambda: stock(conf)),
+        "this project": Contender(lambda: build_model(conf)),
     }
+    if has_units(device):
+        found["this project, bf16"] = Contender(lambda: build_model(conf), torch.bfloat16)
+        if training and device.type == "cuda" and has_triton():
+            found["this project, bf16, compiled"] = Contender(
+                lambda: compiled(build_model(conf)), torch.bfloat16
+            )
     for path in peers:
-        makers[path.resolve().name] = partial(load_peer, path, conf["net_conf"])
-    return makers
+        found[path.resolve().name] = Contender(partial(load_peer, path, conf["net_conf"]))
+    return found
+
+
+def compiled(model: BaseModel) -> BaseModel:
+    """The network as a long training on a GPU has it."""
+    compile_masker(model)
+    return model
 
 
 def other_backends(names: list[str], conf: Conf, mixtures: torch.Tensor) -> Timed:
     """The network by other means than this project's layers: those of ``names`` that can run it."""
     runs: Timed = {}
     model = build_model(conf).eval()
-    fused = fuse_norms(stock(conf)).eval()
+    fused = fuse_norms(stock(conf)).eval().to(mixtures.device)
     convertible = what_hinders_openvino(model, mixtures.device) is None
     if "openvino" in names and convertible:
-        runs["OpenVINO"] = forward(on_openvino(model), mixtures)
+        runs["OpenVINO"] = forward(Contender(lambda: on_openvino(model)), mixtures)
     if "onnxruntime" in names and convertible:
         runs["ONNX Runtime"] = on_onnx_runtime(fused, mixtures)
     if "compile" in names:
         fused.compile()
-        runs["torch.compile"] = forward(fused, mixtures)
+        runs["torch.compile"] = forward(Contender(lambda: fused), mixtures)
     return runs
 
 
@@ -168,40 +199,49 @@ def stock(conf: Conf) -> nn.Module:
     return model
 
 
-def training_step(model: nn.Module, conf: Conf, work: Work) -> Callable[[], object]:
+def training_step(contender: Contender, conf: Conf, work: Work) -> Callable[[], object]:
     """A function that takes one step on mixtures of noise."""
+    model = contender.make().to(work.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=conf["optim"]["lr"])
     loss_of = PITLossWrapper(pairwise_neg_sisdr, pit_from="pw_mtx")
-    sources = torch.randn(work.batch_size, conf["net_conf"]["num_spks"], work.chunk_size)
+    n_src = conf["net_conf"]["num_spks"]
+    sources = torch.randn(work.batch_size, n_src, work.chunk_size, device=work.device)
 
     def step() -> None:
         optimizer.zero_grad()
-        loss_of(model(sources.sum(1)), sources).backward()
+        with precision_of(contender, work.device):
+            estimates = model(sources.sum(1))
+        loss_of(estimates.float(), sources).backward()
         nn.utils.clip_grad_norm_(model.parameters(), conf["training"]["clip_grad_norm"])
         optimizer.step()
 
     return step
 
 
-def forward(model: nn.Module, mixtures: torch.Tensor) -> Callable[[], object]:
+def forward(contender: Contender, mixtures: torch.Tensor) -> Callable[[], object]:
     """A function that separates the mixtures."""
+    model = contender.make().eval().to(mixtures.device)
 
     def run() -> torch.Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), precision_of(contender, mixtures.device):
             return model(mixtures)
 
     return run
 
 
-def take_turns(timed: Timed, repetitions: int) -> dict[str, float]:
+def precision_of(contender: Contender, device: torch.device) -> AbstractContextManager:
+    """Where a contender computes."""
+    return in_bfloat16(device) if contender.dtype == torch.bfloat16 else nullcontext()
+
+
+def take_turns(timed: Timed, repetitions: int, device: torch.device = CPU) -> dict[str, float]:
     """Seconds that each one takes: medians of ``repetitions``, after one to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for repetition in range(repetitions + 1):
         for name, run in timed.items():
-            start = time.perf_counter()
-            run()
+            taken = seconds_of(run, device)
             if repetition:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(taken)
     return {name: median(taken) for name, taken in seconds.items()}
 
 
@@ -213,16 +253,21 @@ def memory_of_step(conf: Conf, peers: list[Path], name: str, work: Work) -> floa
 
 
 def _grow(conf: Conf, peers: list[Path], name: str, work: Work) -> float:
-    tiny = Work(1, conf["net_conf"]["L"] * 4, 1)
-    model = contenders(conf, peers)[name]()
-    training_step(model, conf, tiny)()  # the optimizer's state, and what Torch loads on first use
-    before = peak_memory()
-    training_step(model, conf, work)()
-    return (peak_memory() - before) / 1024
+    contender = contenders(conf, peers, work.device, training=True)[name]
+    model = contender.make().to(work.device)
+    contender = replace(contender, make=lambda: model)
+    # What Torch loads on first use, and the optimizer's state.
+    tiny = replace(work, batch_size=1, chunk_size=conf["net_conf"]["L"] * 4)
+    training_step(contender, conf, tiny)()
+    before = peak_memory(work.device)
+    training_step(contender, conf, work)()
+    return (peak_memory(work.device) - before) / 1024
 
 
-def peak_memory() -> int:
-    """The most memory that this process has had, in KiB."""
+def peak_memory(device: torch.device) -> int:
+    """The most memory that this process has had, on a GPU in tensors, in KiB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) // 1024
     status = Path("/proc/self/status")
     if status.is_file():  # on Linux getrusage starts with what the parent had
         return next(
@@ -233,36 +278,29 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def peak_flops(size: int = 1024, repetitions: int = 40) -> float:
-    """Operations a second of the best of several products of large float32 matrices."""
-    a = torch.randn(size, size)
-    best = float("inf")
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - start)
-    return 2 * size**3 / best
+def peaks_of(device: torch.device) -> dict[torch.dtype, Peaks]:
+    """What the device reaches in each precision that takes part."""
+    dtypes = [torch.float32, torch.bfloat16] if has_units(device) else [torch.float32]
+    return {dtype: measure_peaks(device, dtype) for dtype in dtypes}
 
 
-def step_flops(conf: Conf, work: Work) -> int:
-    """Operations of the convolutions of a training step, forward and backward."""
-    model = stock(conf).to("meta")
-    with FlopCounterMode(display=False) as counter:
-        model(torch.zeros(work.batch_size, work.chunk_size, device="meta")).sum().backward()
-    return counter.get_total_flops()
+def floor_for(conf: Conf, work: Work, peaks: Peaks, training: bool) -> float:
+    """The least time, in seconds, of a batch."""
+    return floor_of(stock(conf), work.batch_size, work.chunk_size, peaks, training)
 
 
-def forward_flops(model: nn.Module, work: Work) -> int:
-    """Operations of the convolutions of a batch."""
-    model = model.to("meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(work.batch_size, work.chunk_size, device="meta"))
-    return counter.get_total_flops()
-
-
-def describe_floor(peak: float) -> str:
+def describe_floor(peaks: dict[torch.dtype, Peaks], device: torch.device) -> str:
     """Say what the floor is."""
+    reached = "; ".join(
+        f"{peak} ({str(dtype).removeprefix('torch.')})" for dtype, peak in peaks.items()
+    )
+    where = (
+        f"{torch.get_num_threads()} threads"
+        if device.type == "cpu"
+        else torch.cuda.get_device_name(device)
+    )
     return (
-        f"The floor is the time of the convolutions alone at {peak / 1e9:.0f} GFLOP/s, which a"
-        f" product of large float32 matrices reached here; {torch.get_num_threads()} threads."
+        "The floor is the time of the convolutions alone, each the longer of its operations and of"
+        f" reading its input and writing its output once, at what was reached here: {reached};"
+        f" {where}."
     )
