@@ -13,6 +13,7 @@ from asteroid.models import BaseModel
 from separation.errors import RecipeError
 from separation.inference.backends import run_on
 from separation.models.bfloat16 import in_bfloat16, pays
+from separation.models.fast import keep_freed_memory
 from separation.models.registry import load_model
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -58,6 +59,7 @@ class Separator:
 
         ``backend`` and ``seconds`` are those of :func:`separation.inference.backends.run_on`;
         ``precision`` is one of :data:`PRECISIONS`, ``auto`` being what is faster on the device.
+        From here on the process keeps the memory that is freed, for the next recording.
 
         Raises:
             RecipeError: there is no model, or the backend cannot run it.
@@ -66,6 +68,7 @@ class Separator:
             raise RecipeError(
                 "--backend openvino computes in float32; take --backend torch for bf16"
             )
+        keep_freed_memory()
         device, model = torch.device(device), load_model(exp_dir)
         bf16 = precision == "bf16"
         if precision == "auto" and backend != "openvino":
