@@ -7,7 +7,8 @@ import torch
 from asteroid.masknn.convolutional import Conv1DBlock
 from torch import nn
 
-from separation.models.blocks import FoldedBlock, as_scaling
+from separation.models import blocks
+from separation.models.blocks import FoldedBlock, as_scaling, suits_convolution
 from separation.models.fast import speed_up
 from separation.models.norms import FusedGlobLN
 from separation.models.ragged import ragged
@@ -60,6 +61,26 @@ def test_taps_and_slopes(taps, dilation, slope):
     check(block, torch.randn(2, 5, 40, dtype=torch.float64))
 
 
+@pytest.mark.parametrize(("batch", "frames"), [(1, 33), (1, 32), (2, 33)])
+@pytest.mark.parametrize("skip", [0, 6])
+def test_large_products(monkeypatch, skip, batch, frames):
+    monkeypatch.setattr(blocks, "LARGE_PRODUCT", 0)
+    convolved = []
+    conv1d = nn.functional.conv1d
+
+    def see(x, weight, bias, *rest):
+        convolved.append((x.shape[1], weight.shape[0]))
+        return conv1d(x, weight, bias, *rest)
+
+    monkeypatch.setattr(nn.functional, "conv1d", see)
+    fast, x = speed_up(make_block(skip)), torch.randn(batch, 5, frames, dtype=torch.float64)
+    with torch.no_grad():
+        fast(x)
+    # The first product has one weight for the batch, the last one for each example.
+    assert ((8, 5 + skip) in convolved) == (batch == 1 and frames == 33)
+    check(make_block(skip), x)
+
+
 @pytest.mark.parametrize(("norm", "causal"), [("cgLN", True), ("gLN", True), ("cLN", False)])
 def test_other_norms_and_causal_blocks_are_computed_as_ever(norm, causal):
     check(make_block(norm=norm, causal=causal), torch.randn(2, 5, 30, dtype=torch.float64))
@@ -81,6 +102,13 @@ def test_norms_are_left_out_only_where_no_gradient_is_wanted():
     assert calls
     for one, other in zip(fast.parameters(), stock.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_products_that_are_small_or_in_line_stay_products():
+    """128 to 256 channels: those of conf/convtasnet.yaml over 4 s are large."""
+    assert suits_convolution(torch.empty(1, 128, 1599), 256)
+    assert not suits_convolution(torch.empty(1, 128, 1600), 256)
+    assert not suits_convolution(torch.empty(1, 128, 399), 256)
 
 
 def test_hooks_see_every_layer():

@@ -9,6 +9,7 @@ from asteroid_filterbanks import Decoder, Encoder, FreeFB
 from torch import nn
 
 from separation.config import ROOT, load_config
+from separation.models import blocks
 from separation.models.convtasnet import WholeConvTasNet
 from separation.models.fast import (
     DepthwiseConv1d,
@@ -50,8 +51,10 @@ def test_prelu(slope):
     assert type(same(nn.PReLU(init=slope), x)) is FastPReLU
 
 
-@pytest.mark.parametrize(("batch", "length"), [(1, 1), (1, 7), (3, 800)])
-def test_pointwise(batch, length):
+@pytest.mark.parametrize("large", [0, blocks.LARGE_PRODUCT])
+@pytest.mark.parametrize(("batch", "length"), [(1, 1), (1, 7), (3, 800), (3, 801)])
+def test_pointwise(monkeypatch, batch, length, large):
+    monkeypatch.setattr(blocks, "LARGE_PRODUCT", large)
     torch.manual_seed(0)
     fast = same(nn.Conv1d(6, 9, 1), torch.randn(batch, 6, length))
     assert type(fast) is PointwiseConv1d

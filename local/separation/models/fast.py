@@ -18,7 +18,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from separation.models.blocks import FoldedBlock
+from separation.models.blocks import FoldedBlock, suits_convolution
 from separation.models.norms import fuse_norms
 
 # Of a PReLU: with less, what it leaves of a negative input may be nothing.
@@ -106,7 +106,7 @@ class FastPReLU(nn.PReLU):
 
 
 class PointwiseConv1d(nn.Conv1d):
-    """A convolution with a kernel of 1 as a batched matrix product.
+    """A convolution with a kernel of 1 as a batched matrix product, where that is faster.
 
     So it is under autocast, too: matrix units for bfloat16 (AMX) work on products, and lie idle in
     a convolution.
@@ -115,6 +115,8 @@ class PointwiseConv1d(nn.Conv1d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mix the channels of ``(batch, channel, time)``."""
         if not _eager_on_cpu(x, autocast=True) or self.bias is None:
+            return super().forward(x)
+        if _eager_on_cpu(x) and suits_convolution(x, self.out_channels):
             return super().forward(x)
         weight = self.weight[:, :, 0].expand(x.shape[0], -1, -1)
         return torch.baddbmm(self.bias[None, :, None], weight, x)
