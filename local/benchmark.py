@@ -13,14 +13,14 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
+from separation.benchmark.backends import BACKENDS, check_backends
 from separation.benchmark.loading import compare_loading
 from separation.benchmark.mixing import compare_mixing
-from separation.benchmark.networks import BACKENDS, Work, compare_inference, compare_training
+from separation.benchmark.networks import Work, compare_inference, compare_training
 from separation.config import load_config
 from separation.errors import RecipeError, run_command
 from separation.inference.separator import pick_device
@@ -54,9 +54,9 @@ def main() -> None:
         "--backends",
         nargs="*",
         choices=BACKENDS,
-        default=["openvino"],
-        help="other ways to compute the network, to be timed, too; onnxruntime asks for its package"
-        " to be installed, compile for some minutes of patience",
+        default=[],
+        help="other ways to compute the network, to be timed, too; openvino and onnxruntime ask for"
+        " their packages to be installed, compile for some minutes of patience",
     )
     mixing = commands.add_parser("mixing")
     mixing.add_argument("--mixtures", type=int, default=1000, help="length of the list")
@@ -73,9 +73,7 @@ def run(arguments: argparse.Namespace) -> str:
             raise RecipeError(f"--{name} {getattr(arguments, name)}: 1 or more")
     if arguments.command == "mixing":
         return compare_mixing(arguments.mixtures, arguments.nj, arguments.dir)
-    wanted = ("onnx", "onnxruntime") if "onnxruntime" in getattr(arguments, "backends", ()) else ()
-    if not all(map(find_spec, wanted)):
-        raise RecipeError("--backends onnxruntime: not installed; pip install onnx onnxruntime")
+    check_backends(getattr(arguments, "backends", []))
     work = Work(arguments.batch_size, arguments.chunk_size, arguments.repetitions)
     if arguments.command == "loading":
         return compare_loading(work, arguments.nj, arguments.dir)

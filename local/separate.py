@@ -13,7 +13,6 @@ import numpy as np
 
 from separation.corpus.audio import AudioInfo
 from separation.errors import RecipeError, run_command
-from separation.inference.backends import BACKENDS
 from separation.inference.recording import (
     check_recording,
     fit_to_full_scale,
@@ -37,12 +36,6 @@ def main() -> None:
         "--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)"
     )
     parser.add_argument(
-        "--backend",
-        choices=BACKENDS,
-        default="auto",
-        help="what computes on a CPU (default: Torch, and OpenVINO for hours of audio)",
-    )
-    parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="auto",
@@ -52,10 +45,7 @@ def main() -> None:
 
     headers = [check_recording(path, arguments.mixdown) for path in arguments.recordings]
     device = pick_device(arguments.device)
-    seconds = sum(info.frames / info.sample_rate for info in headers)
-    separator = Separator.from_experiment(
-        arguments.exp_dir, device, arguments.backend, seconds, arguments.precision
-    )
+    separator = Separator.from_experiment(arguments.exp_dir, device, arguments.precision)
     outputs = output_paths(arguments.recordings, arguments.out_dir, separator.n_src)
     for recording, info, paths in zip(arguments.recordings, headers, outputs, strict=True):
         separate_file(separator, recording, info, paths)

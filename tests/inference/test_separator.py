@@ -93,11 +93,6 @@ def test_bfloat16_gives_the_same_up_to_its_rounding(network):
     assert 1e-5 < difference < 0.03
 
 
-def test_openvino_is_not_for_bfloat16(tmp_path):
-    with pytest.raises(RecipeError, match="--backend openvino computes in float32"):
-        Separator.from_experiment(tmp_path, backend="openvino", precision="bf16")
-
-
 @pytest.mark.parametrize(
     ("precision", "faster", "bf16"),
     [

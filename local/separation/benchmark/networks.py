@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
-import tempfile
-import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -24,21 +22,19 @@ from asteroid.models import BaseModel, ConvTasNet
 from torch import nn
 from torch.utils._triton import has_triton
 
+from separation.benchmark.backends import other_backends
 from separation.benchmark.floor import Peaks, floor_of, measure_peaks, seconds_of
 from separation.benchmark.peers import load_peer
 from separation.config import Conf
-from separation.inference.backends import on_openvino, what_hinders_openvino
 from separation.models.bfloat16 import has_units, in_bfloat16
 from separation.models.convtasnet import WholeConvTasNet
 from separation.models.fast import keep_freed_memory
-from separation.models.norms import fuse_norms
 from separation.models.registry import MODELS, build_model
 from separation.report.tables import markdown
 from separation.training.trainer import compile_masker
 
 Timed = dict[str, Callable[[], object]]
 CPU = torch.device("cpu")
-BACKENDS = ("openvino", "onnxruntime", "compile")
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ def compare_inference(
         systems: configurations by tag.
         work: what is separated.
         peers: checkouts of other projects that take part.
-        backends: of :data:`BACKENDS`, other ways to compute the network.
+        backends: of :data:`separation.benchmark.backends.BACKENDS`, other ways to compute it.
 
     Returns:
         a table of seconds of audio separated in a second.
@@ -118,7 +114,7 @@ def compare_inference(
         others = contenders(conf, peers, work.device, training=False)
         runs: Timed = {
             name: forward(contender, mixtures) for name, contender in others.items()
-        } | other_backends(backends, conf, mixtures)
+        } | other_backends(backends, stock(conf), mixtures)
         seconds = take_turns(runs, work.repetitions, work.device)
         audio = work.batch_size * work.chunk_size / rate
         for name, taken in seconds.items():
@@ -159,36 +155,6 @@ def compiled(model: BaseModel) -> BaseModel:
     """The network as a long training on a GPU has it."""
     compile_masker(model)
     return model
-
-
-def other_backends(names: list[str], conf: Conf, mixtures: torch.Tensor) -> Timed:
-    """The network by other means than this project's layers: those of ``names`` that can run it."""
-    runs: Timed = {}
-    model = build_model(conf).eval()
-    fused = fuse_norms(stock(conf)).eval().to(mixtures.device)
-    convertible = what_hinders_openvino(model, mixtures.device) is None
-    if "openvino" in names and convertible:
-        runs["OpenVINO"] = forward(Contender(lambda: on_openvino(model)), mixtures)
-    if "onnxruntime" in names and convertible:
-        runs["ONNX Runtime"] = on_onnx_runtime(fused, mixtures)
-    if "compile" in names:
-        fused.compile()
-        runs["torch.compile"] = forward(Contender(lambda: fused), mixtures)
-    return runs
-
-
-def on_onnx_runtime(model: nn.Module, mixtures: torch.Tensor) -> Callable[[], object]:
-    """A function that separates the mixtures with ONNX Runtime."""
-    import onnxruntime
-
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = Path(folder) / "network.onnx"
-        torch.onnx.export(model, (mixtures,), path, input_names=["wav"], dynamo=False)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"wav": mixtures.numpy()})
 
 
 def stock(conf: Conf) -> nn.Module:

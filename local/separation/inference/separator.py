@@ -11,7 +11,6 @@ import torch
 from asteroid.models import BaseModel
 
 from separation.errors import RecipeError
-from separation.inference.backends import run_on
 from separation.models.bfloat16 import in_bfloat16, pays
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import load_model
@@ -48,32 +47,22 @@ class Separator:
 
     @classmethod
     def from_experiment(
-        cls,
-        exp_dir: Path,
-        device: str | torch.device = "cpu",
-        backend: str = "torch",
-        seconds: float = 0.0,
-        precision: str = "fp32",
+        cls, exp_dir: Path, device: str | torch.device = "cpu", precision: str = "fp32"
     ) -> Separator:
         """Load the best model of an experiment folder.
 
-        ``backend`` and ``seconds`` are those of :func:`separation.inference.backends.run_on`;
         ``precision`` is one of :data:`PRECISIONS`, ``auto`` being what is faster on the device.
         From here on the process keeps the memory that is freed, for the next recording.
 
         Raises:
-            RecipeError: there is no model, or the backend cannot run it.
+            RecipeError: there is no model.
         """
-        if precision == "bf16" and backend == "openvino":
-            raise RecipeError(
-                "--backend openvino computes in float32; take --backend torch for bf16"
-            )
         keep_freed_memory()
         device, model = torch.device(device), load_model(exp_dir)
         bf16 = precision == "bf16"
-        if precision == "auto" and backend != "openvino":
+        if precision == "auto":
             bf16 = _bfloat16_pays(model.eval().to(device), device)
-        return cls(run_on("torch" if bf16 else backend, model, device, seconds), device, bf16)
+        return cls(model, device, bf16)
 
     def separate(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """Separate one recording.

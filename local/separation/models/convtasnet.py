@@ -47,11 +47,7 @@ class WholeConvTasNet(ConvTasNet):
     def _separate(self, wav: torch.Tensor) -> torch.Tensor:
         length = wav.shape[-1]
         missing = max(self._kernel - length, -(length - self._kernel) % self._stride)
-        return self.separate_frames(nn.functional.pad(wav, (0, missing)))[..., :length]
-
-    def separate_frames(self, wav: torch.Tensor) -> torch.Tensor:
-        """Separate ``(batch, time)`` that fills its frames, as Asteroid does."""
-        return super().forward(wav)
+        return super().forward(nn.functional.pad(wav, (0, missing)))[..., :length]
 
     def serialize(self) -> dict[str, Any]:
         """The package of a plain ConvTasNet, which Asteroid loads without this class."""
