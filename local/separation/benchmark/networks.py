@@ -31,7 +31,7 @@ from separation.models.convtasnet import WholeConvTasNet
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import MODELS, build_model
 from separation.report.tables import markdown
-from separation.training.trainer import compile_masker
+from separation.training.acceleration import compile_masker
 
 Timed = dict[str, Callable[[], object]]
 CPU = torch.device("cpu")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 import warnings
 from contextlib import nullcontext
 from datetime import timedelta
@@ -14,11 +13,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from asteroid.models import BaseModel
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from torch.utils._triton import has_triton
 from torch.utils.data import DataLoader, Dataset
 
 from separation.config import Conf
@@ -33,10 +30,16 @@ from separation.corpus.dynamic import DynamicMixing, stack
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError, nearest
-from separation.models.bfloat16 import bfloat16_products, pays
+from separation.models.bfloat16 import bfloat16_products
 from separation.models.facts import count_parameters
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model, save_model
+from separation.training.acceleration import (
+    compile_masker,
+    pick_accelerator,
+    pick_compile,
+    pick_precision,
+)
 from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint
 from separation.training.losses import PITNegSISDR
 from separation.training.progress import EpochLog
@@ -48,7 +51,6 @@ log = logging.getLogger("separation")
 PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}  # and auto
 COMPILE = ("auto", "true", "false")
 SCHEDULES = ("plateau", "budget")
-EARNS_MINUTES = 20.0  # of training on a GPU, which a minute or two of compiling is little beside
 
 
 class Training:
@@ -232,59 +234,6 @@ def make_trainer(conf: Conf, exp_dir: Path, precision: str) -> tuple[pl.Trainer,
         enable_model_summary=False,
     )
     return trainer, best
-
-
-def pick_accelerator(training: Conf) -> str:
-    """What the configuration says, or a GPU that CUDA knows, or the CPU.
-
-    Lightning's own choice may be Apple's GPU, which has no float64 for statistics.
-    """
-    if training["accelerator"] != "auto":
-        return training["accelerator"]
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def pick_precision(conf: Conf, model: BaseModel) -> str:
-    """``fp32`` or ``bf16``: what the configuration says, or what takes the steps faster here."""
-    training = conf["training"]
-    if training["precision"] != "auto":
-        return training["precision"]
-    device = torch.device("cuda" if on_gpu(training) else "cpu")
-    if device.type == "cpu" and training["accelerator"] not in ("auto", "cpu"):
-        return "fp32"
-    chunk = torch.rand(1, conf["data"]["chunk_size"], generator=torch.Generator().manual_seed(0))
-    faster = pays(device, lambda: model(chunk).square().mean().backward())
-    model.zero_grad()
-    return "bf16" if faster else "fp32"
-
-
-def pick_compile(training: Conf) -> bool:
-    """What the configuration says of ``torch.compile``, or whether its time is earned back.
-
-    That takes a GPU and a training long enough; on CPUs the compiled step was the slower one.
-    """
-    if training["compile"] != "auto":
-        return training["compile"] == "true"
-    minutes = training["max_minutes"]
-    return on_gpu(training) and has_triton() and (not minutes or minutes >= EARNS_MINUTES)
-
-
-def on_gpu(training: Conf) -> bool:
-    """Whether Lightning will train on a GPU."""
-    return training["accelerator"] != "cpu" and torch.cuda.is_available()
-
-
-def compile_masker(model: BaseModel) -> None:
-    """Have ``torch.compile`` make the part of the network that takes the time, in place.
-
-    Raises:
-        RecipeError: there is no C++ compiler, which a CPU's code needs.
-    """
-    if not torch.cuda.is_available() and not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        raise RecipeError("training.compile needs a C++ compiler, such as g++; none is here")
-    # What cannot be compiled runs as it is, with a warning, and does not end the training.
-    torch._dynamo.config.suppress_errors = True
-    model.masker.compile()
 
 
 def quiet_lightning() -> None:

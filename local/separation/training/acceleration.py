@@ -1,0 +1,71 @@
+"""What a training runs on, in what precision, and whether it is compiled: what is faster here.
+
+Entry points: :func:`pick_accelerator`, :func:`pick_precision`, :func:`pick_compile`.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import torch
+from asteroid.models import BaseModel
+from torch.utils._triton import has_triton
+
+from separation.config import Conf
+from separation.errors import RecipeError
+from separation.models.bfloat16 import pays
+
+EARNS_MINUTES = 20.0  # of training on a GPU, which a minute or two of compiling is little beside
+
+
+def pick_accelerator(training: Conf) -> str:
+    """What the configuration says, or a GPU that CUDA knows, or the CPU.
+
+    Lightning's own choice may be Apple's GPU, which has no float64 for statistics.
+    """
+    if training["accelerator"] != "auto":
+        return training["accelerator"]
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def pick_precision(conf: Conf, model: BaseModel) -> str:
+    """``fp32`` or ``bf16``: what the configuration says, or what takes the steps faster here."""
+    training = conf["training"]
+    if training["precision"] != "auto":
+        return training["precision"]
+    device = torch.device("cuda" if on_gpu(training) else "cpu")
+    if device.type == "cpu" and training["accelerator"] not in ("auto", "cpu"):
+        return "fp32"
+    chunk = torch.rand(1, conf["data"]["chunk_size"], generator=torch.Generator().manual_seed(0))
+    faster = pays(device, lambda: model(chunk).square().mean().backward())
+    model.zero_grad()
+    return "bf16" if faster else "fp32"
+
+
+def pick_compile(training: Conf) -> bool:
+    """What the configuration says of ``torch.compile``, or whether its time is earned back.
+
+    That takes a GPU and a training long enough; on CPUs the compiled step was the slower one.
+    """
+    if training["compile"] != "auto":
+        return training["compile"] == "true"
+    minutes = training["max_minutes"]
+    return on_gpu(training) and has_triton() and (not minutes or minutes >= EARNS_MINUTES)
+
+
+def on_gpu(training: Conf) -> bool:
+    """Whether Lightning will train on a GPU."""
+    return training["accelerator"] != "cpu" and torch.cuda.is_available()
+
+
+def compile_masker(model: BaseModel) -> None:
+    """Have ``torch.compile`` make the part of the network that takes the time, in place.
+
+    Raises:
+        RecipeError: there is no C++ compiler, which a CPU's code needs.
+    """
+    if not torch.cuda.is_available() and not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        raise RecipeError("training.compile needs a C++ compiler, such as g++; none is here")
+    # What cannot be compiled runs as it is, with a warning, and does not end the training.
+    torch._dynamo.config.suppress_errors = True
+    model.masker.compile()
