@@ -65,11 +65,13 @@ def test_an_output_sample_sees_its_latency_and_nothing_later(name, length, batch
     assert (delay == net_conf["L"]) == (net_conf["causal"] or name == "left padding")
 
 
-@pytest.mark.parametrize(("name", "layers"), [("causal", 1), ("convtasnet", 0)])
-def test_output_is_as_long_as_the_input(name, layers):
+@pytest.mark.parametrize(
+    ("name", "layers", "longest"), [("convtasnet", 0, 5000), ("causal", 1, 1000)]
+)
+def test_output_is_as_long_as_the_input(name, layers, longest):
     model, _ = build(name, "net_conf.X=1", "net_conf.R=1", f"net_conf.codec_layers={layers}")
     with torch.inference_mode():
-        for length in range(1, 5001):
+        for length in range(1, longest + 1):
             assert model(torch.zeros(1, length)).shape == (1, 2, length)
 
 
