@@ -69,8 +69,9 @@ def floor_of(
 ) -> float:
     """Seconds of all convolutions, each the longer of its operations and of what it moves.
 
-    A convolution reads its input once and writes its output once; in training, backward, it reads
-    the output's gradient and the input, and writes the input's gradient. All else is free.
+    A convolution reads its input and weights once and writes its output once; in training,
+    backward, it reads these and the output's gradient, and writes the gradients of input and
+    weights. All else is free.
 
     Args:
         model: of Torch's own layers; it loses its weights.
