@@ -111,6 +111,19 @@ def test_products_that_are_small_or_in_line_stay_products():
     assert not suits_convolution(torch.empty(1, 128, 399), 256)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("skip", [0, 6])
+def test_in_bfloat16_the_products_alone_are_rounded(skip, batch):
+    stock = make_block(skip).float()
+    x = torch.randn(batch, 5, 400).bfloat16().float()
+    with torch.no_grad():
+        expected = outputs(copy.deepcopy(stock).double(), x.double())
+        with torch.autocast("cpu", torch.bfloat16):
+            found = outputs(speed_up(copy.deepcopy(stock)), x)
+    assert found.dtype == torch.bfloat16
+    assert (found - expected).norm() <= 2**-7 * expected.norm()
+
+
 def test_hooks_see_every_layer():
     """A ragged batch is separated by hooks on the layers."""
     fast = check(make_block(), torch.randn(1, 5, 30, dtype=torch.float64))

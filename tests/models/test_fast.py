@@ -161,15 +161,49 @@ def test_every_system_gives_asteroid_s_estimates_and_gradients(monkeypatch, tag,
     assert (one - other).norm() <= 1e-4 * one.norm()
 
 
-def test_under_autocast_and_tracing_the_stock_layers_run():
+def test_under_tracing_the_stock_layers_run():
     torch.manual_seed(0)
     layer = speed_up(nn.Conv1d(4, 4, 3, padding=1, groups=4))
     x = torch.randn(1, 4, 20)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert layer(x).dtype == torch.bfloat16
     traced = torch.jit.trace(layer, x)
     assert "convolution" in str(traced.graph)
     torch.testing.assert_close(traced(x), layer(x))
+
+
+@pytest.mark.parametrize(
+    "stock",
+    [
+        nn.PReLU(),
+        nn.PReLU(init=1e-8),
+        nn.Conv1d(6, 9, 1),
+        nn.Conv1d(6, 6, 3, padding=4, dilation=4, groups=6),
+        nn.Conv1d(6, 6, 3, padding=8, dilation=4, groups=6),
+        FreeFB(9, 16, 8),
+    ],
+)
+def test_under_autocast_layers_are_exact_to_the_rounding_of_bfloat16(stock):
+    """Of output and gradients, against the same layer in float64: as near as Torch's own are."""
+    torch.manual_seed(0)
+    x = torch.randn(5, 6, 403).bfloat16()
+    if isinstance(stock, FreeFB):
+        stock, x = Encoder(stock), x[:, :1]
+
+    def run(layer, x, grad=None):
+        layer.zero_grad()
+        x = x.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=grad is None):
+            y = layer(x)
+        grad = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(y)
+        y.backward(grad.bfloat16().to(y))
+        return [y.detach(), x.grad, *(p.grad.clone() for p in layer.parameters())]
+
+    exact = run(copy.deepcopy(stock).double(), x.double(), True)
+    fast = speed_up(copy.deepcopy(stock))
+    assert type(fast) is not type(stock)
+    for true, found in zip(exact, run(fast, x), strict=True):
+        assert found.dtype in (torch.bfloat16, torch.float32)
+        assert (found - true).norm() <= 2**-8 * true.norm()
+    assert all(p.grad.dtype == torch.float32 for p in fast.parameters())
 
 
 def test_under_autocast_a_pointwise_convolution_is_a_product_in_bfloat16():

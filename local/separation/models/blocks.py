@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from asteroid.masknn.convolutional import Conv1DBlock
 from torch import nn
+from torch.linalg import vector_norm
 from torch.nn import functional as F
 
 from separation.models.norms import FusedGlobLN
@@ -27,24 +28,30 @@ class FoldedBlock(Conv1DBlock):
         if not self._folds(x):
             return super().forward(x)
         pointwise, prelu, norm, depthwise, last_prelu, last_norm = self.shared_block
-        y = F.leaky_relu_(pointwise(x), prelu.weight.item())
-        y = depthwise_of_scaled(depthwise, y, *as_scaling(norm, y))
-        y = F.leaky_relu_(y, last_prelu.weight.item())
-        scale, shift = as_scaling(last_norm, y)
-        convolutions = [self.res_conv, self.skip_conv] if self.skip_out_chan else [self.res_conv]
-        weight = torch.cat([conv.weight[:, :, 0] for conv in convolutions])
-        bias = torch.cat([conv.bias for conv in convolutions]) + shift @ weight.t()
-        weight = weight * scale[:, None]
-        if len(y) == 1 and suits_convolution(y, weight.shape[1]):
-            out = F.conv1d(y, weight[0, :, :, None], bias[0])
-        else:
-            out = torch.baddbmm(bias[:, :, None], weight, y)
+        y = pointwise(x)
+        # Under autocast the products alone are in bfloat16.
+        z = F.leaky_relu_(y.to(norm.gamma.dtype), prelu.weight.item())
+        z = depthwise_of_scaled(depthwise, z, *as_scaling(norm, z))
+        z = F.leaky_relu_(z, last_prelu.weight.item())
+        scale, shift = as_scaling(last_norm, z)
+        out = self._mix(z.to(y.dtype), scale, shift)
         if not self.skip_out_chan:
             return out
         return out[:, : x.shape[1]], out[:, x.shape[1] :]
 
+    def _mix(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        """Residual and what skips, ``(batch, channel, frame)``, of ``x`` scaled and shifted."""
+        convolutions = [self.res_conv, self.skip_conv] if self.skip_out_chan else [self.res_conv]
+        weight = torch.cat([conv.weight[:, :, 0] for conv in convolutions])
+        bias = torch.cat([conv.bias for conv in convolutions])
+        bias = bias + (weight * shift[:, None]).sum(-1)
+        weight, bias = (weight * scale[:, None]).to(x.dtype), bias.to(x.dtype)
+        if len(x) == 1 and suits_convolution(x, weight.shape[1]):
+            return F.conv1d(x, weight[0, :, :, None], bias[0])
+        return torch.baddbmm(bias[:, :, None], weight, x)
+
     def _folds(self, x: torch.Tensor) -> bool:
-        if torch.is_grad_enabled() or not x.is_cpu or torch.is_autocast_enabled("cpu"):
+        if torch.is_grad_enabled() or not x.is_cpu:
             return False
         if torch.jit.is_tracing() or torch.compiler.is_compiling():
             return False
@@ -65,7 +72,10 @@ def suits_convolution(x: torch.Tensor, out_channels: int) -> bool:
 
     A product of matrices is the faster one, but loses a third of its speed where the rows of the
     result do not begin with a cache line, as in most numbers of frames; the convolution does not.
+    In bfloat16 the product is always faster.
     """
+    if x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu"):
+        return False
     large = x.shape[1] * x.shape[2] * out_channels > LARGE_PRODUCT
     return large and x.shape[2] % CACHE_LINE != 0
 
@@ -75,14 +85,14 @@ def as_scaling(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What a global norm multiplies the channels of ``x`` with, and adds; ``(batch, channel)``."""
     count = x.shape[1] * x.shape[2]
-    total = power = torch.zeros(len(x), dtype=torch.float64)
-    for part in x.split(STRETCH, -1):  # float32 sums over minutes are not exact enough
-        total = total + part.sum(-1).double().sum(-1)
-        power = power + torch.linalg.vector_norm(part, dim=-1).double().square().sum(-1)
-    mean, power = total / count, power / count
-    scale = (power - mean.square()).clamp(min=0).add(eps).rsqrt()[:, None] * norm.gamma
-    shift = norm.beta - scale * mean[:, None]
-    return scale.to(x.dtype), shift.to(x.dtype)
+    # Sums over minutes would not be exact enough in float32.
+    parts = x.split(STRETCH, -1)
+    total = sum(part.sum(-1).sum(-1, dtype=torch.float64) for part in parts)
+    power = sum(vector_norm(vector_norm(part, dim=-1).double(), dim=-1).square() for part in parts)
+    mean = total / count
+    variance = (power / count - mean.square()).clamp(min=0)
+    scale = (variance + eps).rsqrt().to(x.dtype)[:, None] * norm.gamma
+    return scale, torch.addcmul(norm.beta, scale, mean.to(x.dtype)[:, None], value=-1)
 
 
 def depthwise_of_scaled(
@@ -100,8 +110,8 @@ def depthwise_of_scaled(
     shifts = conv.weight[:, 0] * shift[:, :, None]  # what each tap adds where it finds a frame
     middle, frames = weight.shape[-1] // 2, x.shape[-1]
     bias = shifts.sum(-1) if conv.bias is None else shifts.sum(-1) + conv.bias
-    y = torch.addcmul(bias[..., None], x, weight[..., middle, None])
-    for tap in (*range(middle), *range(middle + 1, weight.shape[-1])):
+    y = bias[..., None].expand_as(x).clone()
+    for tap in range(weight.shape[-1]):
         offset = (tap - middle) * conv.dilation[0]
         found = max(0, frames - abs(offset))
         first = max(0, -offset)  # frame that finds one there

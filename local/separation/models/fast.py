@@ -1,13 +1,15 @@
 """Asteroid's layers, computed faster on a CPU. Weights, their names and files stay Asteroid's.
 
 Entry point: :func:`speed_up`. Each layer here is the same function as the one it stands in for, to
-rounding, and falls back to it where it has no better way: off the CPU, under tracing, and mostly
-under autocast.
+rounding, and falls back to it where it has no better way: off the CPU and under tracing. Under
+autocast it computes in bfloat16 what Torch would, and adds up in float32 what gradients of weights
+are made of.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
@@ -23,6 +25,7 @@ from separation.models.norms import fuse_norms
 
 # Of a PReLU: with less, what it leaves of a negative input may be nothing.
 TINY_SLOPE = 1e-6
+PIECE = 2**21  # numbers that a step backward takes at a time, to find them in the cache again
 
 
 def speed_up(model: nn.Module) -> nn.Module:
@@ -108,18 +111,19 @@ class FastPReLU(nn.PReLU):
 class PointwiseConv1d(nn.Conv1d):
     """A convolution with a kernel of 1 as a batched matrix product, where that is faster.
 
-    So it is under autocast, too: matrix units for bfloat16 (AMX) work on products, and lie idle in
-    a convolution.
+    In bfloat16 it always is: matrix units (AMX) work on products, and lie idle in a convolution.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mix the channels of ``(batch, channel, time)``."""
-        if not _eager_on_cpu(x, autocast=True) or self.bias is None:
+        if not _eager_on_cpu(x) or self.bias is None:
             return super().forward(x)
-        if _eager_on_cpu(x) and suits_convolution(x, self.out_channels):
+        if suits_convolution(x, self.out_channels):
             return super().forward(x)
-        weight = self.weight[:, :, 0].expand(x.shape[0], -1, -1)
-        return torch.baddbmm(self.bias[None, :, None], weight, x)
+        weight = self.weight[:, :, 0].expand(len(x), -1, -1)
+        # Expanded like that, its gradient is first summed over time: sums over two axes are slow.
+        bias = self.bias.expand(len(x), -1)
+        return torch.baddbmm(bias[..., None], weight, x)
 
 
 class DepthwiseConv1d(nn.Conv1d):
@@ -134,13 +138,8 @@ class DepthwiseConv1d(nn.Conv1d):
         return _Depthwise.apply(x, self.weight, self.bias, padding, dilation)
 
 
-def _eager_on_cpu(x: torch.Tensor, autocast: bool = False) -> bool:
-    return (
-        x.is_cpu
-        and (autocast or not torch.is_autocast_enabled("cpu"))
-        and not torch.jit.is_tracing()
-        and not torch.compiler.is_compiling()
-    )
+def _eager_on_cpu(x: torch.Tensor) -> bool:
+    return x.is_cpu and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
 
 
 class _PReLU(torch.autograd.Function):
@@ -158,7 +157,10 @@ class _PReLU(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         kept, slope = ctx.saved_tensors
         grad_x = torch.ops.aten.leaky_relu_backward(grad, kept, slope.item(), ctx.invertible)
-        grad_slope = torch.dot(grad.flatten(), kept.clamp(max=0).flatten())
+        grad_slope = slope.new_zeros(())
+        for there, kept_there in _pieces(grad, kept):
+            products = kept_there.clamp(max=0).mul_(there)
+            grad_slope += products.sum(-1).sum(dtype=slope.dtype)
         return grad_x, (grad_slope / slope if ctx.invertible else grad_slope).reshape(1)
 
 
@@ -175,29 +177,51 @@ class _Depthwise(torch.autograd.Function):
         dilation: int,
     ) -> torch.Tensor:
         taps = weight.shape[-1]
-        padded = F.pad(x, (padding, padding))
-        length = padded.shape[-1] - (taps - 1) * dilation
-        y = torch.addcmul(bias[:, None], padded[..., :length], weight[:, :, 0])
-        for k in range(1, taps):
-            y.addcmul_(padded[..., k * dilation :][..., :length], weight[:, :, k])
-        ctx.save_for_backward(padded, weight)
-        ctx.dilation, ctx.padding, ctx.x_length = dilation, padding, x.shape[-1]
-        return y
+        ctx.shifts = [k * dilation - padding for k in range(taps)]
+        ctx.save_for_backward(x, weight)
+        if x.dtype == torch.bfloat16:  # Torch's own rounds the sum only
+            as_x = (weight.to(x.dtype), bias.to(x.dtype))
+            return F.conv1d(x, *as_x, padding=padding, dilation=dilation, groups=len(bias))
+        length = x.shape[-1] + 2 * padding - (taps - 1) * dilation
+        return _add_shifted(x, weight, ctx.shifts, bias, length)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        padded, weight = ctx.saved_tensors
-        dilation, taps, length = ctx.dilation, weight.shape[-1], grad.shape[-1]
-        reach = (taps - 1) * dilation
-        outer = F.pad(grad, (reach - ctx.padding, reach - ctx.padding))
-        grad_x = outer[..., reach:][..., : ctx.x_length] * weight[:, :, 0]
-        for k in range(1, taps):
-            grad_x.addcmul_(
-                outer[..., reach - k * dilation :][..., : ctx.x_length], weight[:, :, k]
-            )
-        grad_weight = torch.stack(
-            [(grad * padded[..., k * dilation :][..., :length]).sum((0, 2)) for k in range(taps)],
-            -1,
-        )
-        return grad_x, grad_weight[:, None], grad.sum((0, 2)), None, None
+        x, weight = ctx.saved_tensors
+        back = [-shift for shift in ctx.shifts]
+        grad_x = _add_shifted(grad, weight, back, torch.zeros(x.shape[1]), x.shape[-1])
+        grad_weight = torch.zeros_like(weight)
+        for grads, frames in _pieces(grad, x):
+            for k, shift in enumerate(ctx.shifts):
+                here, there = _overlap(shift, grad.shape[-1], x.shape[-1])
+                products = (grads[..., here] * frames[..., there]).sum(-1)
+                grad_weight[:, 0, k] += products.sum(0, dtype=weight.dtype)
+        return grad_x, grad_weight, grad.sum(-1).sum(0, dtype=weight.dtype), None, None
+
+
+def _add_shifted(
+    x: torch.Tensor, weight: torch.Tensor, shifts: list[int], bias: torch.Tensor, length: int
+) -> torch.Tensor:
+    """``y[t] = bias + sum_k w[k] x[t + shifts[k]]`` for ``t < length``, x being 0 outside."""
+    weight = weight.to(x.dtype)
+    y = x.new_empty(*x.shape[:-1], length)
+    for sums, frames in _pieces(y, x):
+        sums.copy_(bias[:, None])
+        for k, shift in enumerate(shifts):
+            here, there = _overlap(shift, length, x.shape[-1])
+            sums[..., here].addcmul_(frames[..., there], weight[:, :, k])
+    return y
+
+
+def _overlap(shift: int, length: int, frames: int) -> tuple[slice, slice]:
+    """Where ``t`` of ``length`` finds ``t + shift`` within ``frames``, and what it finds."""
+    start = min(max(0, -shift), length)
+    stop = max(start, min(length, frames - shift))
+    return slice(start, stop), slice(start + shift, stop + shift)
+
+
+def _pieces(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Examples of a batch, so many at a time as a processor's cache holds."""
+    size = max(1, PIECE // tensors[0][0].numel())
+    return zip(*(tensor.split(size) for tensor in tensors), strict=True)
