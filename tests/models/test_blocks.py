@@ -1,4 +1,4 @@
-"""Blocks with folded norms against Asteroid's, in float64 to rounding."""
+"""Folded blocks against Asteroid's, in float64 to rounding: outputs and every gradient."""
 
 import copy
 
@@ -7,10 +7,9 @@ import torch
 from asteroid.masknn.convolutional import Conv1DBlock
 from torch import nn
 
-from separation.models import blocks
-from separation.models.blocks import FoldedBlock, as_scaling, suits_convolution
+from separation.models import blocks, compiled
+from separation.models.blocks import FoldedBlock, suits_convolution
 from separation.models.fast import speed_up
-from separation.models.norms import FusedGlobLN
 from separation.models.ragged import ragged
 
 
@@ -35,17 +34,51 @@ def outputs(block, x):
     return torch.cat(out, 1) if isinstance(out, tuple) else out
 
 
-def check(stock, x):
+def gradients(block, x):
+    """Of a sum in which every output has another weight, with and without what skips."""
+    found = []
+    for used in (slice(None), slice(-1, None)):
+        block.zero_grad()
+        data = x.clone().requires_grad_()
+        out = block(data)
+        for y in (out if isinstance(out, tuple) else (out,))[used]:
+            weights = torch.linspace(-1, 1, y.numel(), dtype=torch.float64).sin().view(y.shape)
+            (y * weights).sum().backward(retain_graph=True)
+        found += [data.grad, *(p.grad for p in block.parameters() if p.grad is not None)]
+    return found
+
+
+def computed_by_layers(block, x):
+    """How many of the block's layers are called."""
+    calls = []
+    forward = block.shared_block.forward
+    block.shared_block.forward = lambda y: calls.append(1) or forward(y)
+    block(x)
+    del block.shared_block.forward
+    return bool(calls)
+
+
+def check(stock, x, by_layers=False):
     """The folded block gives what Asteroid's gives, without its parameters or input changing."""
     before = x.clone()
     fast = speed_up(copy.deepcopy(stock))
     assert type(fast) is FoldedBlock
+    assert computed_by_layers(fast, x) == by_layers
     with torch.no_grad():
         torch.testing.assert_close(outputs(fast, x), outputs(stock, x), rtol=1e-9, atol=1e-9)
+    for one, other in zip(gradients(fast, x), gradients(stock, x), strict=True):
+        assert one.shape == other.shape
+        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-9)
     assert torch.equal(x, before)
     for one, other in zip(fast.parameters(), stock.parameters(), strict=True):
         assert torch.equal(one, other)
     return fast
+
+
+@pytest.fixture(autouse=True)
+def needs_a_compiler():
+    if compiled.library(torch.float64) is None:
+        pytest.skip("no C compiler with OpenMP is here")
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 7, 8, 9, 50])
@@ -55,10 +88,23 @@ def test_lengths_around_the_reach_of_the_taps(frames, skip):
 
 
 @pytest.mark.parametrize(("taps", "dilation"), [(1, 1), (3, 1), (5, 2), (4, 2)])
-@pytest.mark.parametrize("slope", [0.25, 0.0, -0.4, 2.0])
-def test_taps_and_slopes(taps, dilation, slope):
-    block = make_block(taps=taps, dilation=dilation, slope=slope)
-    check(block, torch.randn(2, 5, 40, dtype=torch.float64))
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("slope", [0.25, 2.0])
+def test_taps_slopes_and_padding(taps, dilation, slope, causal):
+    block = make_block(taps=taps, dilation=dilation, slope=slope, causal=causal)
+    cut_to_nothing = causal and taps == 1  # by Asteroid, x[..., :-0]
+    if not cut_to_nothing:
+        check(block, torch.randn(2, 5, 40, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("slope", [0.0, -0.4])
+def test_slopes_that_hide_the_sign_are_left_to_the_layers(slope):
+    check(make_block(slope=slope), torch.randn(2, 5, 40, dtype=torch.float64), by_layers=True)
+
+
+@pytest.mark.parametrize("frames", [1024, 1025, 2500])
+def test_rows_of_more_than_a_stretch(frames):
+    check(make_block(dilation=300), torch.randn(2, 5, frames, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("batch", "frames"), [(1, 33), (1, 32), (2, 33)])
@@ -68,40 +114,61 @@ def test_large_products(monkeypatch, skip, batch, frames):
     convolved = []
     conv1d = nn.functional.conv1d
 
-    def see(x, weight, bias, *rest):
+    def see(x, weight, *rest):
         convolved.append((x.shape[1], weight.shape[0]))
-        return conv1d(x, weight, bias, *rest)
+        return conv1d(x, weight, *rest)
 
     monkeypatch.setattr(nn.functional, "conv1d", see)
     fast, x = speed_up(make_block(skip)), torch.randn(batch, 5, frames, dtype=torch.float64)
     with torch.no_grad():
         fast(x)
-    # The first product has one weight for the batch, the last one for each example.
-    assert ((8, 5 + skip) in convolved) == (batch == 1 and frames == 33)
+    # The first product has one weight for the batch, the last ones have one for each example.
+    assert ((5, 8) in convolved) == (frames == 33)
+    assert ((8, 5) in convolved) == (batch == 1 and frames == 33)
     check(make_block(skip), x)
 
 
-@pytest.mark.parametrize(("norm", "causal"), [("cgLN", True), ("gLN", True), ("cLN", False)])
-def test_other_norms_and_causal_blocks_are_computed_as_ever(norm, causal):
-    check(make_block(norm=norm, causal=causal), torch.randn(2, 5, 30, dtype=torch.float64))
+@pytest.mark.parametrize(("norm", "causal"), [("cgLN", True), ("cLN", False)])
+def test_other_norms_are_left_to_the_layers(norm, causal):
+    block = make_block(norm=norm, causal=causal)
+    check(block, torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
 
 
-def test_norms_are_left_out_only_where_no_gradient_is_wanted():
-    x = torch.randn(2, 5, 30, dtype=torch.float64)
-    stock = make_block()
-    fast = check(stock, x)
-    calls = []
-    fast.shared_block[2].forward = lambda y: (
-        calls.append(1) or FusedGlobLN.forward(fast.shared_block[2], y)
-    )
-    with torch.no_grad():
-        fast(x)
-    assert not calls
-    for block in (fast, stock):
-        outputs(block, x).square().sum().backward()
-    assert calls
-    for one, other in zip(fast.parameters(), stock.parameters(), strict=True):
-        torch.testing.assert_close(one.grad, other.grad)
+def test_gradients_are_the_derivatives():
+    """Asteroid's have no part in this."""
+    fast = speed_up(make_block())
+    x = torch.randn(2, 5, 11, dtype=torch.float64, requires_grad=True)
+    names, values = zip(*fast.named_parameters(), strict=True)
+
+    def block(x, *values):
+        return torch.func.functional_call(fast, dict(zip(names, values, strict=True)), (x,))
+
+    assert not computed_by_layers(fast, x)
+    assert torch.autograd.gradcheck(block, (x, *values))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_number_of_threads_changes_nothing(threads):
+    fast, x = speed_up(make_block()), torch.randn(2, 5, 400, dtype=torch.float64)
+    before = torch.get_num_threads()
+    expected = [outputs(fast, x), *gradients(fast, x)]
+    try:
+        torch.set_num_threads(threads)
+        found = [outputs(fast, x), *gradients(fast, x)]
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false", "cc -no-such-option"])
+def test_without_a_compiler_asteroid_s_layers_compute(monkeypatch, compiler):
+    monkeypatch.setenv("CC", compiler)
+    compiled.library.cache_clear()
+    try:
+        check(make_block(), torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
+    finally:
+        compiled.library.cache_clear()
 
 
 def test_products_that_are_small_or_in_line_stay_products():
@@ -113,20 +180,28 @@ def test_products_that_are_small_or_in_line_stay_products():
 
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("skip", [0, 6])
-def test_in_bfloat16_the_products_alone_are_rounded(skip, batch):
-    stock = make_block(skip).float()
+def test_in_bfloat16(skip, batch):
+    """Near what float64 gives, statistics in float32, gradients of weights in float32."""
+    stock = make_block(skip, slope=0.9).float()  # few inputs are rounded across a kink
     x = torch.randn(batch, 5, 400).bfloat16().float()
-    with torch.no_grad():
-        expected = outputs(copy.deepcopy(stock).double(), x.double())
-        with torch.autocast("cpu", torch.bfloat16):
-            found = outputs(speed_up(copy.deepcopy(stock)), x)
+    exact, fast = copy.deepcopy(stock).double(), speed_up(copy.deepcopy(stock))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not computed_by_layers(fast, x)
+        found = outputs(fast, x)
+    expected = outputs(exact, x.double())
     assert found.dtype == torch.bfloat16
     assert (found - expected).norm() <= 2**-7 * expected.norm()
+    grad = torch.randn(found.shape).bfloat16()
+    found.backward(grad)
+    expected.backward(grad.double())
+    assert all(p.grad.dtype == torch.float32 for p in fast.parameters())
+    one, other = (torch.cat([p.grad.flatten() for p in b.parameters()]) for b in (fast, exact))
+    assert (one - other).norm() <= 2**-7 * other.norm()
 
 
 def test_hooks_see_every_layer():
     """A ragged batch is separated by hooks on the layers."""
-    fast = check(make_block(), torch.randn(1, 5, 30, dtype=torch.float64))
+    fast = speed_up(make_block())
     x = torch.randn(2, 5, 30, dtype=torch.float64)
     x[0, :, 20:] = 0
     with torch.no_grad():
@@ -140,9 +215,16 @@ def test_hooks_see_every_layer():
 def test_statistics_of_minutes_stay_right():
     """In float32, over 30 million values whose mean is three standard deviations."""
     torch.manual_seed(0)
-    norm = FusedGlobLN(8)
+    ones, zeros = torch.ones(8), torch.zeros(8)
+    weights = compiled.Weights(
+        *(zeros, torch.ones(1), ones, zeros, torch.ones(8, 1, 1), zeros, torch.ones(1)),
+        *(1, 0, 1e-8),
+    )
     x = torch.randn(1, 8, 4_000_000) + 3
-    scale, shift = as_scaling(norm, x)
-    exact_mean, exact_std = x.double().mean(), x.double().var(correction=0).sqrt()
-    assert (scale * exact_std - 1).abs().max() < 1e-5
-    assert (shift + exact_mean / exact_std).abs().max() < 1e-4
+    mean, deviation = x.double().mean(), x.double().var(correction=0).sqrt()
+    z, ((found_mean, found_scale, next_mean, next_scale),) = compiled.block_forward(x, weights)
+    assert abs(found_mean / mean - 1) < 1e-6
+    assert abs(found_scale * deviation - 1) < 1e-5
+    assert abs(next_mean) < 1e-5
+    assert abs(next_scale - 1) < 1e-5
+    assert (z[0, :, :1000] - ((x[0, :, :1000] - mean) / deviation)).abs().max() < 1e-4

@@ -1,76 +1,76 @@
-"""The convolutional block of Conv-TasNet, separating on a CPU in few passes over memory."""
+"""The convolutional block of Conv-TasNet on a CPU, in few passes over memory."""
 
 from __future__ import annotations
+
+from typing import Any, cast
 
 import torch
 from asteroid.masknn.convolutional import Conv1DBlock
 from torch import nn
-from torch.linalg import vector_norm
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from separation.models.compiled import OF_FILTER, Weights, block_backward, block_forward, computes
 from separation.models.norms import FusedGlobLN
 
-STRETCH = 2**13  # frames
+# Of a PReLU: with less, what it leaves of a negative input may be nothing.
+TINY_SLOPE = 1e-6
 # Multiplications from which on a float32 convolution may be faster than the product, and the frames
 # that fill a cache line.
 LARGE_PRODUCT, CACHE_LINE = 2**24, 16
 
 
 class FoldedBlock(Conv1DBlock):
-    """Asteroid's block; without gradients its global norms are folded into the convolutions.
+    """Asteroid's block; its second norm is folded into the products after it.
 
-    A global norm scales and shifts each channel. The convolution after it can do that with its own
-    weights, so the norm costs its statistics alone; and the last two convolutions are one product.
+    A global norm scales and shifts each channel. The convolutions after it can do that with their
+    own weights, so the norm costs its statistics alone, forward and backward. All that is between
+    the products is compiled for the processor; where that cannot be done, and for other norms,
+    Asteroid's layers do it.
     """
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """``(batch, channel, frame)`` to the residual of that shape, and what skips, if any."""
         if not self._folds(x):
             return super().forward(x)
-        pointwise, prelu, norm, depthwise, last_prelu, last_norm = self.shared_block
-        y = pointwise(x)
-        # Under autocast the products alone are in bfloat16.
-        z = F.leaky_relu_(y.to(norm.gamma.dtype), prelu.weight.item())
-        z = depthwise_of_scaled(depthwise, z, *as_scaling(norm, z))
-        z = F.leaky_relu_(z, last_prelu.weight.item())
-        scale, shift = as_scaling(last_norm, z)
-        out = self._mix(z.to(y.dtype), scale, shift)
-        if not self.skip_out_chan:
-            return out
-        return out[:, : x.shape[1]], out[:, x.shape[1] :]
+        pointwise, prelu, norm, _, next_prelu, next_norm = self.shared_block
+        depthwise = self._depthwise
+        ways = [self.res_conv, self.skip_conv] if self.skip_out_chan else [self.res_conv]
+        out = _Block.apply(
+            x,
+            (depthwise.dilation[0], depthwise.padding[0]),
+            *(pointwise.weight, pointwise.bias, prelu.weight, norm.gamma, norm.beta),
+            *(depthwise.weight, depthwise.bias, next_prelu.weight),
+            *(next_norm.gamma, next_norm.beta),
+            *(parameter for way in ways for parameter in (way.weight, way.bias)),
+        )
+        return out if self.skip_out_chan else out[0]
 
-    def _mix(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-        """Residual and what skips, ``(batch, channel, frame)``, of ``x`` scaled and shifted."""
-        convolutions = [self.res_conv, self.skip_conv] if self.skip_out_chan else [self.res_conv]
-        weight = torch.cat([conv.weight[:, :, 0] for conv in convolutions])
-        bias = torch.cat([conv.bias for conv in convolutions])
-        bias = bias + (weight * shift[:, None]).sum(-1)
-        weight, bias = (weight * scale[:, None]).to(x.dtype), bias.to(x.dtype)
-        if len(x) == 1 and suits_convolution(x, weight.shape[1]):
-            return F.conv1d(x, weight[0, :, :, None], bias[0])
-        return torch.baddbmm(bias[:, :, None], weight, x)
+    @property
+    def _depthwise(self) -> nn.Conv1d:
+        """The convolution over frames; one that pads on the left cuts the right off afterwards."""
+        depthwise = self.shared_block[3]
+        return cast(nn.Conv1d, depthwise[0] if isinstance(depthwise, nn.Sequential) else depthwise)
 
     def _folds(self, x: torch.Tensor) -> bool:
-        if torch.is_grad_enabled() or not x.is_cpu:
+        if not x.is_cpu or torch.jit.is_tracing() or torch.compiler.is_compiling():
             return False
-        if torch.jit.is_tracing() or torch.compiler.is_compiling():
-            return False
-        _, prelu, norm, depthwise, last_prelu, last_norm = self.shared_block
+        _, prelu, norm, _, next_prelu, next_norm = self.shared_block
         return (
-            all(type(module) is FusedGlobLN for module in (norm, last_norm))
-            and all(isinstance(p, nn.PReLU) and p.num_parameters == 1 for p in (prelu, last_prelu))
-            and isinstance(depthwise, nn.Conv1d)
-            and 2 * depthwise.padding[0] == (depthwise.kernel_size[0] - 1) * depthwise.dilation[0]
-            and depthwise.kernel_size[0] % 2 == 1
+            all(type(module) is FusedGlobLN for module in (norm, next_norm))
+            and all(p.num_parameters == 1 and p.weight > TINY_SLOPE for p in (prelu, next_prelu))
             # hooks want to see every layer
-            and not any(m._forward_hooks or m._forward_pre_hooks for m in self.shared_block)
+            and not any(
+                m._forward_hooks or m._forward_pre_hooks for m in self.shared_block.modules()
+            )
+            and computes(_precision(x), norm.gamma.dtype)
         )
 
 
 def suits_convolution(x: torch.Tensor, out_channels: int) -> bool:
     """Whether to mix the channels of ``(batch, channel, frame)`` by Torch's convolution.
 
-    A product of matrices is the faster one, but loses a third of its speed where the rows of the
+    A product of matrices is the faster one, but may lose a third of its speed where the rows of the
     result do not begin with a cache line, as in most numbers of frames; the convolution does not.
     In bfloat16 the product is always faster.
     """
@@ -80,43 +80,138 @@ def suits_convolution(x: torch.Tensor, out_channels: int) -> bool:
     return large and x.shape[2] % CACHE_LINE != 0
 
 
-def as_scaling(
-    norm: FusedGlobLN, x: torch.Tensor, eps: float = 1e-8
+def _precision(x: torch.Tensor) -> torch.dtype:
+    """What products are taken in."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+
+
+def _product(weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """``(out, in)`` times ``(batch, in, frame)``."""
+    weight = weight.to(x.dtype)
+    if suits_convolution(x, len(weight)):
+        return F.conv1d(x, weight[:, :, None])
+    return torch.bmm(weight.expand(len(x), -1, -1), x)
+
+
+def _mix(weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """``(batch, out, in)`` times ``(batch, in, frame)``, and ``(batch, out)``."""
+    weight, bias = weight.to(x.dtype), bias.to(x.dtype)
+    if len(x) == 1 and suits_convolution(x, weight.shape[1]):
+        return F.conv1d(x, weight[0, :, :, None], bias[0])
+    return torch.baddbmm(bias[:, :, None], weight, x)
+
+
+class _Block(torch.autograd.Function):
+    """What is kept for the step backward is the input, and what the PReLUs gave.
+
+    Sums over a channel's frames, of the gradient ``g`` before the last convolutions and of ``g z``,
+    are had from small matrices: ``g`` is ``W^T d``, so they are sums over ``W`` and ``d z^T``.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, reach: tuple[int, int], *parameters: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        dtype = _precision(x)
+        with torch.autocast("cpu", enabled=False):
+            x = x.to(dtype)
+            weights, (weight, gamma, beta, *ways) = _sorted(reach, parameters)
+            y = _product(weight[:, :, 0], x)
+            z, moments = block_forward(y, weights)
+            gain, shift = _as_scaling(moments, gamma, beta)
+            out = [
+                _mix(w[:, :, 0] * gain[:, None], b + shift @ w[:, :, 0].t(), z)
+                for w, b in zip(ways[::2], ways[1::2], strict=True)
+            ]
+        ctx.reach = reach
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, y, z, moments, *parameters)
+        return tuple(out)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        x, y, z, moments, *parameters = ctx.saved_tensors
+        weights, (weight, gamma, beta, *ways) = _sorted(ctx.reach, parameters)
+        gain, shift = _as_scaling(moments, gamma, beta)
+        grad, of_ways = None, list[torch.Tensor | None]()
+        # Of what the second norm gives, before its gain and bias: sums of its gradient over frames,
+        # and of that times z.
+        total = with_z = torch.zeros(())
+        for way, there in zip(ways[::2], grads, strict=True):
+            if there is None:  # the last residual, where there are skip connections
+                of_ways += [None, None]
+                continue
+            w = way[:, :, 0]
+            here = _product(w.t(), there)
+            grad = here if grad is None else grad.add_(here)
+            with_there = torch.bmm(there, z.transpose(1, 2)).to(w.dtype)
+            sums = there.sum(-1, dtype=w.dtype)
+            total = total + sums @ w
+            with_z = with_z + (w * with_there).sum(1)
+            of_weight = (with_there * gain[:, None]).sum(0) + sums.t() @ shift
+            of_ways += [of_weight[:, :, None], sums.sum(0)]
+        if grad is None:
+            return (None,) * (2 + len(parameters))
+        mean, scale = moments[:, 2:3], moments[:, 3:4]
+        of_gamma = scale * (with_z - mean * total)
+        terms = _terms(moments, gamma, total, of_gamma, y.shape[-1])
+        grad = grad.contiguous()
+        found = block_backward(grad, y, z, moments, terms, weights)
+        slopes = found.sum(0).to(weight.dtype)
+        of_bias, _, of_norm_gamma, of_norm_beta, _, of_filter_bias, *_ = found.t().to(weight.dtype)
+        of_weight = torch.bmm(grad, x.transpose(1, 2)).sum(0, dtype=weight.dtype)
+        return (
+            _product(weight[:, :, 0].t(), grad),
+            None,
+            *(of_weight[:, :, None], of_bias, slopes[1:2], of_norm_gamma, of_norm_beta),
+            *(found[:, None, OF_FILTER:].to(weight.dtype), of_filter_bias, slopes[4:5]),
+            *(of_gamma.sum(0).to(gamma.dtype), total.sum(0)),
+            *of_ways,
+        )
+
+
+def _sorted(
+    reach: tuple[int, int], parameters: tuple[torch.Tensor, ...] | list[torch.Tensor]
+) -> tuple[Weights, list[torch.Tensor]]:
+    """The weights between the products, and the others: first product, second norm, last ones."""
+    weight, bias, slope, gamma, beta, filters, filter_bias, next_slope, *others = parameters
+    eps = 1e-8  # of Asteroid's norms
+    between = Weights(bias, slope, gamma, beta, filters, filter_bias, next_slope, *reach, eps)
+    return between, [weight, *others]
+
+
+def _as_scaling(
+    moments: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a global norm multiplies the channels of ``x`` with, and adds; ``(batch, channel)``."""
-    count = x.shape[1] * x.shape[2]
-    # Sums over minutes would not be exact enough in float32.
-    parts = x.split(STRETCH, -1)
-    total = sum(part.sum(-1).sum(-1, dtype=torch.float64) for part in parts)
-    power = sum(vector_norm(vector_norm(part, dim=-1).double(), dim=-1).square() for part in parts)
-    mean = total / count
-    variance = (power / count - mean.square()).clamp(min=0)
-    scale = (variance + eps).rsqrt().to(x.dtype)[:, None] * norm.gamma
-    return scale, torch.addcmul(norm.beta, scale, mean.to(x.dtype)[:, None], value=-1)
+    """What the second norm multiplies each channel with, and adds; ``(batch, channel)``."""
+    gain = moments[:, 3:4] * gamma
+    return gain.to(gamma.dtype), (beta - moments[:, 2:3] * gain).to(gamma.dtype)
 
 
-def depthwise_of_scaled(
-    conv: nn.Conv1d, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor
+def _terms(
+    moments: torch.Tensor,
+    gamma: torch.Tensor,
+    total: torch.Tensor,
+    of_gamma: torch.Tensor,
+    frames: int,
 ) -> torch.Tensor:
-    """A depthwise convolution, with zeros around, of ``x`` scaled and shifted.
+    """From the gradient of what the second norm gives to that of what it takes, ``z``.
 
     Args:
-        conv: as long as its input; an odd number of taps.
-        x: ``(batch, channel, frame)``.
-        scale: ``(batch, channel)``.
-        shift: ``(batch, channel)``.
+        moments: ``(batch, 4)``.
+        gamma: gain of the norm.
+        total: ``(batch, channel)``, the gradient's sums over frames.
+        of_gamma: ``(batch, channel)``, those of the gradient times the normed ``z``.
+        frames: how many.
+
+    Returns:
+        ``(batch, channel, 3)``: what to take the gradient times, to add, and to add times ``z``.
     """
-    weight = conv.weight[:, 0] * scale[:, :, None]
-    shifts = conv.weight[:, 0] * shift[:, :, None]  # what each tap adds where it finds a frame
-    middle, frames = weight.shape[-1] // 2, x.shape[-1]
-    bias = shifts.sum(-1) if conv.bias is None else shifts.sum(-1) + conv.bias
-    y = bias[..., None].expand_as(x).clone()
-    for tap in range(weight.shape[-1]):
-        offset = (tap - middle) * conv.dilation[0]
-        found = max(0, frames - abs(offset))
-        first = max(0, -offset)  # frame that finds one there
-        seen = x[..., max(0, offset) :][..., :found]
-        y[..., first:][..., :found].addcmul_(seen, weight[..., tap, None])
-        beyond = y[..., found:] if offset > 0 else y[..., : frames - found]
-        beyond.sub_(shifts[..., tap, None])
-    return y
+    mean, scale = moments[:, 2:3], moments[:, 3:4]
+    count = total.shape[1] * frames
+    inner = (gamma * total).sum(1, keepdim=True) / count
+    outer = (gamma * of_gamma).sum(1, keepdim=True) / count
+    constant, multiple = scale * (mean * scale * outer - inner), -scale.square() * outer
+    terms = [scale * gamma, constant.expand_as(total), multiple.expand_as(total)]
+    return torch.stack(terms, -1).to(gamma.dtype)

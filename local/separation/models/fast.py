@@ -20,11 +20,9 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from separation.models.blocks import FoldedBlock, suits_convolution
+from separation.models.blocks import TINY_SLOPE, FoldedBlock, suits_convolution
 from separation.models.norms import fuse_norms
 
-# Of a PReLU: with less, what it leaves of a negative input may be nothing.
-TINY_SLOPE = 1e-6
 PIECE = 2**21  # numbers that a step backward takes at a time, to find them in the cache again
 
 

@@ -1,0 +1,294 @@
+/* What Conv-TasNet's convolutional block does between its two products, forward and backward.
+ *
+ * Matrices are (example, channel, frame), of numbers in the type that is defined: float unless DOUBLE
+ * or BFLOAT16 is, which is computed with in float. A channel's frames are a row, which a processor's first
+ * caches hold, so that PReLU, norm, depthwise convolution, PReLU and the sums of the next norm go over
+ * memory once or twice. compiled.py compiles this file and calls it.
+ *
+ * The depthwise convolution reads the normed row at t + k dilation - padding, zeros around it; what
+ * comes out is as long as the row.
+ */
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#define STRETCH 1024 /* frames whose sum is taken as they come; sums of these are double */
+
+#ifdef BFLOAT16
+typedef float real;
+typedef unsigned short number;
+
+static inline real get(number x)
+{
+    union { unsigned bits; float value; } wide = {(unsigned)x << 16};
+    return wide.value;
+}
+
+static inline number put(real x) /* to the nearest, ties to even */
+{
+    union { float value; unsigned bits; } wide = {x};
+    return (wide.bits + 0x7fff + (wide.bits >> 16 & 1)) >> 16;
+}
+#else
+#ifdef DOUBLE
+typedef double real;
+#else
+typedef float real;
+#endif
+typedef real number;
+static inline real get(number x) { return x; }
+static inline number put(real x) { return x; }
+#endif
+
+struct shape {
+    long examples, channels, frames, taps, dilation, padding, threads;
+    double slope, next_slope, eps; /* of the PReLUs, and added to variances */
+};
+
+/* What the block is made of between its products; numbers of a channel. */
+struct weights {
+    const real *bias, *gamma, *beta, *filter, *filter_bias;
+};
+
+struct sums {
+    double first, square;
+};
+
+static inline long least(long a, long b) { return a < b ? a : b; }
+
+static inline long row_room(struct shape s) { return s.frames + (s.taps - 1) * s.dilation; }
+
+/* out = PReLU(row + bias). Returns the sums of what comes out. */
+static struct sums prelu(number *out, const real *row, long frames, real bias, real slope)
+{
+    struct sums all = {0, 0};
+    for (long start = 0; start < frames; start += STRETCH) {
+        long stop = least(start + STRETCH, frames);
+        real first = 0, square = 0;
+#pragma omp simd reduction(+ : first, square)
+        for (long t = start; t < stop; t++) {
+            real x = row[t] + bias;
+            x = x > 0 ? x : slope * x;
+            out[t] = put(x);
+            first += x;
+            square += x * x;
+        }
+        all.first += first;
+        all.square += square;
+    }
+    return all;
+}
+
+/* y[t] = sum_k filter[k] x[t + k dilation] */
+static void convolve(real *restrict y, const real *restrict x, const real *filter, struct shape s)
+{
+    const real *x1 = x + s.dilation, *x2 = x1 + s.dilation;
+    if (s.taps == 3) {
+        real w0 = filter[0], w1 = filter[1], w2 = filter[2];
+#pragma omp simd
+        for (long t = 0; t < s.frames; t++)
+            y[t] = w0 * x[t] + w1 * x1[t] + w2 * x2[t];
+        return;
+    }
+    memset(y, 0, s.frames * sizeof(real));
+    for (long k = 0; k < s.taps; k++) {
+        const real *shifted = x + k * s.dilation;
+        real w = filter[k];
+#pragma omp simd
+        for (long t = 0; t < s.frames; t++)
+            y[t] += w * shifted[t];
+    }
+}
+
+static double product(const number *a, const real *b, long frames)
+{
+    double all = 0;
+    for (long start = 0; start < frames; start += STRETCH) {
+        long stop = least(start + STRETCH, frames);
+        real sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (long t = start; t < stop; t++)
+            sum += get(a[t]) * b[t];
+        all += sum;
+    }
+    return all;
+}
+
+static double total(const number *a, long from, long to)
+{
+    double all = 0;
+    for (long start = from; start < to; start += STRETCH) {
+        long stop = least(start + STRETCH, to);
+        real sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (long t = start; t < stop; t++)
+            sum += get(a[t]);
+        all += sum;
+    }
+    return all;
+}
+
+/* Mean and reciprocal deviation of an example, from the sums of its rows. */
+static void moments_of(const struct sums *rows, struct shape s, double *moments)
+{
+    struct sums all = {0, 0};
+    for (long c = 0; c < s.channels; c++) {
+        all.first += rows[c].first;
+        all.square += rows[c].square;
+    }
+    double count = (double)s.channels * s.frames, mean = all.first / count;
+    moments[0] = mean;
+    moments[1] = 1 / sqrt(fmax(all.square / count - mean * mean, 0) + s.eps);
+}
+
+/* y: in: the first product, out: after its PReLU. z: out: what the second norm is to take.
+ * moments: out: (example, 4): of the first and of the second norm.
+ * rows: room for the sums of every channel. scratch: room for two rows with zeros in every thread.
+ */
+void block_forward(struct shape s, struct weights w, number *y, number *z, double *moments,
+                   struct sums *rows, real *scratch)
+{
+#pragma omp parallel num_threads(s.threads)
+    {
+        real *padded = scratch + omp_get_thread_num() * 2 * row_room(s), *row = padded + row_room(s);
+        memset(padded, 0, row_room(s) * sizeof(real));
+        for (long n = 0; n < s.examples; n++) {
+            number *y_n = y + n * s.channels * s.frames, *z_n = z + n * s.channels * s.frames;
+            double *m = moments + 4 * n;
+#pragma omp for
+            for (long c = 0; c < s.channels; c++) {
+                number *y_c = y_n + c * s.frames;
+                for (long t = 0; t < s.frames; t++)
+                    row[t] = get(y_c[t]);
+                rows[c] = prelu(y_c, row, s.frames, w.bias[c], s.slope);
+            }
+#pragma omp single
+            moments_of(rows, s, m);
+#pragma omp for
+            for (long c = 0; c < s.channels; c++) {
+                const number *y_c = y_n + c * s.frames;
+                real *inside = padded + s.padding;
+                real scale = m[1] * w.gamma[c], shift = w.beta[c] - m[0] * m[1] * w.gamma[c];
+#pragma omp simd
+                for (long t = 0; t < s.frames; t++)
+                    inside[t] = scale * get(y_c[t]) + shift;
+                convolve(row, padded, w.filter + c * s.taps, s);
+                rows[c] = prelu(z_n + c * s.frames, row, s.frames, w.filter_bias[c], s.next_slope);
+            }
+#pragma omp single
+            moments_of(rows, s, m + 2);
+        }
+    }
+}
+
+/* Gradients of a channel, summed over its frames. */
+enum { OF_BIAS, OF_SLOPE, OF_GAMMA, OF_BETA, OF_NEXT_SLOPE, OF_FILTER_BIAS, OF_FILTER };
+
+/* From z to the first norm's output: the PReLU, and what the convolution's weights get.
+ * terms: what the second norm takes z's gradient times, adds, and adds times z.
+ * xhat: the normed row, without gain and bias, zeros around it.
+ */
+static void back_through_filter(struct shape s, struct weights w, long c, number *grad,
+                                const number *z, const real *xhat, const real *terms, double *out)
+{
+    out[OF_NEXT_SLOPE] = out[OF_FILTER_BIAS] = out[OF_GAMMA] = out[OF_BETA] = 0;
+    for (long start = 0; start < s.frames; start += STRETCH) {
+        long stop = least(start + STRETCH, s.frames);
+        real slopes = 0, sum = 0, slope = s.next_slope;
+#pragma omp simd reduction(+ : slopes, sum)
+        for (long t = start; t < stop; t++) {
+            real z_t = get(z[t]), g = terms[0] * get(grad[t]) + terms[1] + terms[2] * z_t;
+            slopes += z_t > 0 ? 0 : g * z_t;
+            g = z_t > 0 ? g : slope * g;
+            grad[t] = put(g);
+            sum += g;
+        }
+        out[OF_NEXT_SLOPE] += slopes / s.next_slope;
+        out[OF_FILTER_BIAS] += sum;
+    }
+    for (long k = 0; k < s.taps; k++) {
+        /* frames from..to find a frame of the row at t + shift, the others a zero around it */
+        long shift = k * s.dilation - s.padding;
+        long from = least(shift < 0 ? -shift : 0, s.frames);
+        long to = shift > 0 ? s.frames - least(shift, s.frames) : s.frames;
+        double found = out[OF_FILTER_BIAS] - total(grad, 0, from) - total(grad, to, s.frames);
+        double with_xhat = product(grad, xhat + k * s.dilation, s.frames);
+        out[OF_FILTER + k] = w.gamma[c] * with_xhat + w.beta[c] * found;
+        out[OF_GAMMA] += w.filter[c * s.taps + k] * with_xhat;
+        out[OF_BETA] += w.filter[c * s.taps + k] * found;
+    }
+}
+
+/* From the first norm's input to the product: terms as above, of y, added to what row holds. */
+static void back_through_prelu(struct shape s, number *grad, const number *y, const real *row,
+                               real constant, real multiple, double *out)
+{
+    out[OF_BIAS] = out[OF_SLOPE] = 0;
+    for (long start = 0; start < s.frames; start += STRETCH) {
+        long stop = least(start + STRETCH, s.frames);
+        real slopes = 0, sum = 0, slope = s.slope;
+#pragma omp simd reduction(+ : slopes, sum)
+        for (long t = start; t < stop; t++) {
+            real y_t = get(y[t]), g = row[t] + constant + multiple * y_t;
+            slopes += y_t > 0 ? 0 : g * y_t;
+            g = y_t > 0 ? g : slope * g;
+            grad[t] = put(g);
+            sum += g;
+        }
+        out[OF_SLOPE] += slopes / s.slope;
+        out[OF_BIAS] += sum;
+    }
+}
+
+/* grad: in: of the second norm's output before its gain, out: of the first product.
+ * y, z, moments: what block_forward wrote.
+ * terms: (example, channel, 3), see back_through_filter.
+ * gradients: out: (example, channel, OF_FILTER + taps).
+ */
+void block_backward(struct shape s, struct weights w, number *grad, const number *y, const number *z,
+                    const double *moments, const real *terms, double *gradients, real *scratch)
+{
+    long width = OF_FILTER + s.taps;
+    double count = (double)s.channels * s.frames, inner = 0, outer = 0;
+#pragma omp parallel num_threads(s.threads)
+    {
+        real *padded = scratch + omp_get_thread_num() * 2 * row_room(s), *row = padded + row_room(s);
+        for (long n = 0; n < s.examples; n++) {
+            long first = n * s.channels;
+            double mean = moments[4 * n], scale = moments[4 * n + 1];
+            memset(padded, 0, row_room(s) * sizeof(real));
+#pragma omp for
+            for (long c = 0; c < s.channels; c++) {
+                long at = (first + c) * s.frames;
+                real *xhat = padded + s.padding, factor = scale, minus = -mean * scale;
+#pragma omp simd
+                for (long t = 0; t < s.frames; t++)
+                    xhat[t] = factor * get(y[at + t]) + minus;
+                back_through_filter(s, w, c, grad + at, z + at, padded, terms + 3 * (first + c),
+                                    gradients + (first + c) * width);
+            }
+#pragma omp single
+            {
+                inner = outer = 0;
+                for (long c = 0; c < s.channels; c++) {
+                    const double *of = gradients + (first + c) * width;
+                    inner += w.gamma[c] * of[OF_BETA] / count;
+                    outer += w.gamma[c] * of[OF_GAMMA] / count;
+                }
+            }
+            memset(padded, 0, row_room(s) * sizeof(real));
+#pragma omp for
+            for (long c = 0; c < s.channels; c++) {
+                long at = (first + c) * s.frames;
+                real *inside = padded + row_room(s) - s.frames - s.padding, back[s.taps];
+                for (long k = 0; k < s.taps; k++)
+                    back[k] = scale * w.gamma[c] * w.filter[c * s.taps + s.taps - 1 - k];
+                for (long t = 0; t < s.frames; t++)
+                    inside[t] = get(grad[at + t]);
+                convolve(row, padded, back, s);
+                back_through_prelu(s, grad + at, y + at, row, scale * (mean * scale * outer - inner),
+                                   -scale * scale * outer, gradients + (first + c) * width);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+"""``block.c``, compiled for this processor when it is first needed.
+
+Entry points: :func:`computes`, whether it can be; :func:`block_forward`, :func:`block_backward`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+log = logging.getLogger("separation")
+SOURCE = Path(__file__).with_name("block.c")
+FLAGS = "-O3 -march=native -fno-math-errno -fno-trapping-math -fopenmp -fPIC".split()
+DEFINED = {  # for matrices of a type; and the type that it is computed with
+    torch.float32: ([], torch.float32),
+    torch.bfloat16: (["-DBFLOAT16"], torch.float32),
+    torch.float64: (["-DDOUBLE"], torch.float64),
+}
+OF_FILTER = 6  # the enumeration in block.c: bias, slope, gamma, beta, next_slope, filter_bias
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a block has between its two products.
+
+    Attributes:
+        bias: of the first product, ``(channel,)``; the same shape have gain and bias of the norm
+            after it, and the bias of the depthwise convolution.
+        slope: of the PReLU before the norm, ``(1,)``, more than 0.
+        gamma: gain of the norm.
+        beta: bias of the norm.
+        filters: of the depthwise convolution, ``(channel, 1, tap)``.
+        filter_bias: its bias.
+        next_slope: of the PReLU after it.
+        dilation: of the convolution, frames.
+        padding: zeros before the first frame; as many are after the last as keep the length.
+        eps: added to the variances.
+    """
+
+    bias: torch.Tensor
+    slope: torch.Tensor
+    gamma: torch.Tensor
+    beta: torch.Tensor
+    filters: torch.Tensor
+    filter_bias: torch.Tensor
+    next_slope: torch.Tensor
+    dilation: int
+    padding: int
+    eps: float
+
+
+def computes(dtype: torch.dtype, real: torch.dtype) -> bool:
+    """Whether matrices of one type can be computed here with weights of another."""
+    return dtype in DEFINED and DEFINED[dtype][1] == real and library(dtype) is not None
+
+
+@cache
+def library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    """Compile and load ``block.c`` for matrices of a type; None where that cannot be done.
+
+    It takes half a second, so nothing is kept that might not fit the next processor. OpenMP is left
+    to be found among what Torch has loaded, so that both have the same threads.
+    """
+    compiler = os.environ.get("CC", "cc").split()
+    with tempfile.TemporaryDirectory() as folder:
+        made = [f"{folder}/block.o", f"{folder}/block.so"]
+        try:
+            for arguments in (
+                [*FLAGS, *DEFINED[dtype][0], "-c", str(SOURCE), "-o", made[0]],
+                ["-shared", made[0], "-o", made[1], "-lm"],
+            ):
+                subprocess.run([*compiler, *arguments], check=True, capture_output=True, text=True)
+            return ctypes.CDLL(made[1])
+        except (OSError, subprocess.CalledProcessError) as error:
+            what = getattr(error, "stderr", "") or str(error)
+            log.info("%s is not used: %s", SOURCE.name, what.strip().splitlines()[0])
+            return None
+
+
+def block_forward(y: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
+    """Bias, PReLU, norm, depthwise convolution and PReLU.
+
+    Args:
+        y: ``(batch, channel, frame)``, the first product; afterwards what its PReLU gave.
+        weights: of the block.
+
+    Returns:
+        what the second norm is to take, and ``(batch, 4)`` in float64: mean and reciprocal
+        deviation that the first norm took, and those that the second is to take.
+    """
+    z = torch.empty_like(y)
+    moments = y.new_empty(len(y), 4, dtype=torch.float64)
+    sums = y.new_empty(y.shape[1], 2, dtype=torch.float64)
+    _call("block_forward", weights, y, z, moments, sums)
+    return z, moments
+
+
+def block_backward(
+    grad: torch.Tensor,
+    y: torch.Tensor,
+    z: torch.Tensor,
+    moments: torch.Tensor,
+    terms: torch.Tensor,
+    weights: Weights,
+) -> torch.Tensor:
+    """Gradients of :func:`block_forward`.
+
+    Args:
+        grad: ``(batch, channel, frame)``, of what the second norm gave, before its gain and bias;
+            afterwards that of the first product.
+        y: as block_forward left it.
+        z: as block_forward returned it, and so are the moments.
+        moments: of the norms.
+        terms: ``(batch, channel, 3)``: z's gradient is ``terms[0] grad + terms[1] + terms[2] z``.
+        weights: of the block.
+
+    Returns:
+        ``(channel, 6 + tap)``: gradients of bias, slope, gamma, beta, next_slope, filter_bias and
+        filters; those of the slopes are still to be added up.
+    """
+    width = OF_FILTER + weights.filters.shape[-1]
+    gradients = y.new_empty(*y.shape[:2], width, dtype=torch.float64)
+    _call("block_backward", weights, grad, y, z, moments, terms, gradients)
+    return gradients.sum(0)
+
+
+class _Shape(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_long) for name in "examples channels frames taps dilation".split()),
+        *((name, ctypes.c_long) for name in ("padding", "threads")),
+        *((name, ctypes.c_double) for name in ("slope", "next_slope", "eps")),
+    )
+
+
+POINTERS = "bias gamma beta filters filter_bias".split()
+
+
+class _Weights(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in POINTERS)
+
+
+def _call(name: str, weights: Weights, *matrices: torch.Tensor) -> None:
+    """Call a function of ``block.c``; the first of the matrices tells shape and type."""
+    threads, taps = torch.get_num_threads(), weights.filters.shape[-1]
+    shape = _Shape(*matrices[0].shape, taps, weights.dilation, weights.padding, threads)
+    shape.slope, shape.next_slope = weights.slope.item(), weights.next_slope.item()
+    shape.eps = weights.eps
+    real = DEFINED[matrices[0].dtype][1]
+    room = matrices[0].shape[2] + (taps - 1) * weights.dilation
+    scratch = torch.empty(threads, 2, room, dtype=real)
+    # Held until the call is over; what is written to is contiguous as it is.
+    parts = [getattr(weights, field).detach().contiguous() for field in POINTERS]
+    held = [matrix.contiguous() for matrix in (*matrices, scratch)]
+    found = library(matrices[0].dtype)
+    function = getattr(found, name)
+    function(shape, _Weights(*(p.data_ptr() for p in parts)), *map(_pointer, held))
+
+
+def _pointer(tensor: torch.Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(tensor.data_ptr())
