@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from separation.models import bfloat16
-from separation.training.acceleration import pick_accelerator, pick_compile, pick_precision
+from separation.training.acceleration import (
+    make_optimizer,
+    pick_accelerator,
+    pick_compile,
+    pick_precision,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +78,19 @@ def test_compiling_has_to_be_earned_back(monkeypatch, value, accelerator, gpu, m
     monkeypatch.setattr("separation.training.acceleration.has_triton", lambda: True)
     training = {"compile": value, "accelerator": accelerator, "max_minutes": minutes}
     assert pick_compile(training) == picked
+
+
+def test_the_fast_optimizer_takes_the_same_steps():
+    weights = []
+    for fast in (True, False):
+        torch.manual_seed(0)
+        network = torch.nn.Linear(100, 3)
+        conf = {"optim": {"lr": 0.1, "weight_decay": 0.01}, "training": {"fast": fast}}
+        optimizer = make_optimizer(conf, network)
+        assert bool(optimizer.defaults["fused"]) == fast
+        for _ in range(5):
+            optimizer.zero_grad()
+            network(torch.randn(4, 100)).square().sum().backward()
+            optimizer.step()
+        weights.append(network.weight)
+    torch.testing.assert_close(*weights, rtol=1e-5, atol=1e-6)

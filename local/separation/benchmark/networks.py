@@ -31,7 +31,7 @@ from separation.models.convtasnet import WholeConvTasNet
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import MODELS, build_model
 from separation.report.tables import markdown
-from separation.training.acceleration import compile_masker
+from separation.training.acceleration import compile_masker, make_optimizer
 
 Timed = dict[str, Callable[[], object]]
 CPU = torch.device("cpu")
@@ -49,10 +49,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Contender:
-    """A network that takes part, how it is made and in what precision it computes."""
+    """A network that takes part, how it is made, in what precision and by whom it is trained."""
 
     make: Callable[[], nn.Module]
     dtype: torch.dtype = torch.float32
+    ours: bool = False
 
 
 def compare_training(systems: dict[str, Conf], work: Work, peers: list[Path]) -> str:
@@ -138,13 +139,15 @@ def contenders(
     """Who takes part, by name: the stock network, this project's, and those of checkouts."""
     found = {
         "Asteroid": Contender(lambda: stock(conf)),
-        "this project": Contender(lambda: build_model(conf)),
+        "this project": Contender(lambda: build_model(conf), ours=True),
     }
     if has_units(device):
-        found["this project, bf16"] = Contender(lambda: build_model(conf), torch.bfloat16)
+        found["this project, bf16"] = Contender(
+            lambda: build_model(conf), torch.bfloat16, ours=True
+        )
         if training and device.type == "cuda" and has_triton():
             found["this project, bf16, compiled"] = Contender(
-                lambda: compiled(build_model(conf)), torch.bfloat16
+                lambda: compiled(build_model(conf)), torch.bfloat16, ours=True
             )
     for path in peers:
         found[path.resolve().name] = Contender(partial(load_peer, path, conf["net_conf"]))
@@ -168,7 +171,8 @@ def stock(conf: Conf) -> nn.Module:
 def training_step(contender: Contender, conf: Conf, work: Work) -> Callable[[], object]:
     """A function that takes one step on mixtures of noise."""
     model = contender.make().to(work.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=conf["optim"]["lr"])
+    fast = {**conf["training"], "fast": contender.ours}
+    optimizer = make_optimizer({**conf, "training": fast}, model)
     loss_of = PITLossWrapper(pairwise_neg_sisdr, pit_from="pw_mtx")
     n_src = conf["net_conf"]["num_spks"]
     sources = torch.randn(work.batch_size, n_src, work.chunk_size, device=work.device)

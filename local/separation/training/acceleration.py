@@ -1,6 +1,7 @@
 """What a training runs on, in what precision, and whether it is compiled: what is faster here.
 
-Entry points: :func:`pick_accelerator`, :func:`pick_precision`, :func:`pick_compile`.
+Entry points: :func:`pick_accelerator`, :func:`pick_precision`, :func:`pick_compile`,
+:func:`make_optimizer`.
 """
 
 from __future__ import annotations
@@ -51,6 +52,17 @@ def pick_compile(training: Conf) -> bool:
         return training["compile"] == "true"
     minutes = training["max_minutes"]
     return on_gpu(training) and has_triton() and (not minutes or minutes >= EARNS_MINUTES)
+
+
+def make_optimizer(conf: Conf, model: BaseModel) -> torch.optim.Adam:
+    """Adam, all parameters in one call where training is to be fast."""
+    optim = conf["optim"]
+    return torch.optim.Adam(
+        model.parameters(),
+        lr=optim["lr"],
+        weight_decay=optim["weight_decay"],
+        fused=conf["training"]["fast"],
+    )
 
 
 def on_gpu(training: Conf) -> bool:

@@ -36,6 +36,7 @@ from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model, save_model
 from separation.training.acceleration import (
     compile_masker,
+    make_optimizer,
     pick_accelerator,
     pick_compile,
     pick_precision,
@@ -82,11 +83,7 @@ class Training:
         dataset = loader.dataset
         self.system = SeparationSystem(
             model=model,
-            optimizer=torch.optim.Adam(
-                model.parameters(),
-                lr=conf["optim"]["lr"],
-                weight_decay=conf["optim"]["weight_decay"],
-            ),
+            optimizer=make_optimizer(conf, model),
             loss_func=PITNegSISDR(),
             train_loader=loader,
             val_loader=cv_loader(conf, wav_dir),
