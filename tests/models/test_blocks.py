@@ -89,7 +89,7 @@ def test_lengths_around_the_reach_of_the_taps(frames, skip):
 
 @pytest.mark.parametrize(("taps", "dilation"), [(1, 1), (3, 1), (5, 2), (4, 2)])
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("slope", [0.25, 2.0])
+@pytest.mark.parametrize("slope", [0.25, -0.4, 2.0])
 def test_taps_slopes_and_padding(taps, dilation, slope, causal):
     block = make_block(taps=taps, dilation=dilation, slope=slope, causal=causal)
     cut_to_nothing = causal and taps == 1  # by Asteroid, x[..., :-0]
@@ -97,9 +97,11 @@ def test_taps_slopes_and_padding(taps, dilation, slope, causal):
         check(block, torch.randn(2, 5, 40, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("slope", [0.0, -0.4])
-def test_slopes_that_hide_the_sign_are_left_to_the_layers(slope):
-    check(make_block(slope=slope), torch.randn(2, 5, 40, dtype=torch.float64), by_layers=True)
+def test_a_slope_of_0_which_leaves_nothing_of_what_it_takes():
+    block, x = make_block(slope=0.0), torch.randn(2, 5, 40, dtype=torch.float64)
+    check(block, x, by_layers=True)
+    nn.init.constant_(block.shared_block[4].weight, -0.1)
+    check(block, x)  # the first PReLU's input is kept
 
 
 @pytest.mark.parametrize("frames", [1024, 1025, 2500])
@@ -222,7 +224,9 @@ def test_statistics_of_minutes_stay_right():
     )
     x = torch.randn(1, 8, 4_000_000) + 3
     mean, deviation = x.double().mean(), x.double().var(correction=0).sqrt()
-    z, ((found_mean, found_scale, next_mean, next_scale),) = compiled.block_forward(x, weights)
+    z, positive, moments = compiled.block_forward(x, weights)
+    ((found_mean, found_scale, next_mean, next_scale),) = moments
+    assert torch.equal(positive.bool(), z > 0)
     assert abs(found_mean / mean - 1) < 1e-6
     assert abs(found_scale * deviation - 1) < 1e-5
     assert abs(next_mean) < 1e-5

@@ -54,12 +54,16 @@ struct sums {
     double first, square;
 };
 
+typedef unsigned char flag;
+
 static inline long least(long a, long b) { return a < b ? a : b; }
 
 static inline long row_room(struct shape s) { return s.frames + (s.taps - 1) * s.dilation; }
 
-/* out = PReLU(row + bias). Returns the sums of what comes out. */
-static struct sums prelu(number *out, const real *row, long frames, real bias, real slope)
+static inline real prelu(real x, real slope) { return x > 0 ? x : slope * x; }
+
+/* Adds bias to x. Returns the sums of what PReLU makes of it. */
+static struct sums add_bias(number *x, long frames, real bias, real slope)
 {
     struct sums all = {0, 0};
     for (long start = 0; start < frames; start += STRETCH) {
@@ -67,11 +71,32 @@ static struct sums prelu(number *out, const real *row, long frames, real bias, r
         real first = 0, square = 0;
 #pragma omp simd reduction(+ : first, square)
         for (long t = start; t < stop; t++) {
-            real x = row[t] + bias;
-            x = x > 0 ? x : slope * x;
-            out[t] = put(x);
-            first += x;
-            square += x * x;
+            real sum = get(x[t]) + bias, y = prelu(sum, slope);
+            x[t] = put(sum);
+            first += y;
+            square += y * y;
+        }
+        all.first += first;
+        all.square += square;
+    }
+    return all;
+}
+
+/* z = PReLU(x + bias), and where that was more than 0. Returns the sums of z. */
+static struct sums activate(number *z, flag *positive, const real *x, long frames, real bias,
+                            real slope)
+{
+    struct sums all = {0, 0};
+    for (long start = 0; start < frames; start += STRETCH) {
+        long stop = least(start + STRETCH, frames);
+        real first = 0, square = 0;
+#pragma omp simd reduction(+ : first, square)
+        for (long t = start; t < stop; t++) {
+            real sum = x[t] + bias, y = prelu(sum, slope);
+            z[t] = put(y);
+            positive[t] = sum > 0;
+            first += y;
+            square += y * y;
         }
         all.first += first;
         all.square += square;
@@ -141,39 +166,37 @@ static void moments_of(const struct sums *rows, struct shape s, double *moments)
     moments[1] = 1 / sqrt(fmax(all.square / count - mean * mean, 0) + s.eps);
 }
 
-/* y: in: the first product, out: after its PReLU. z: out: what the second norm is to take.
+/* x: in: the first product, out: with its bias. z: out: what the second norm is to take.
+ * positive: out: where z comes from more than 0, which z does not tell where a slope is less.
  * moments: out: (example, 4): of the first and of the second norm.
  * rows: room for the sums of every channel. scratch: room for two rows with zeros in every thread.
  */
-void block_forward(struct shape s, struct weights w, number *y, number *z, double *moments,
-                   struct sums *rows, real *scratch)
+void block_forward(struct shape s, struct weights w, number *x, number *z, flag *positive,
+                   double *moments, struct sums *rows, real *scratch)
 {
 #pragma omp parallel num_threads(s.threads)
     {
         real *padded = scratch + omp_get_thread_num() * 2 * row_room(s), *row = padded + row_room(s);
         memset(padded, 0, row_room(s) * sizeof(real));
         for (long n = 0; n < s.examples; n++) {
-            number *y_n = y + n * s.channels * s.frames, *z_n = z + n * s.channels * s.frames;
+            long first = n * s.channels;
             double *m = moments + 4 * n;
 #pragma omp for
-            for (long c = 0; c < s.channels; c++) {
-                number *y_c = y_n + c * s.frames;
-                for (long t = 0; t < s.frames; t++)
-                    row[t] = get(y_c[t]);
-                rows[c] = prelu(y_c, row, s.frames, w.bias[c], s.slope);
-            }
+            for (long c = 0; c < s.channels; c++)
+                rows[c] = add_bias(x + (first + c) * s.frames, s.frames, w.bias[c], s.slope);
 #pragma omp single
             moments_of(rows, s, m);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                const number *y_c = y_n + c * s.frames;
-                real *inside = padded + s.padding;
+                long at = (first + c) * s.frames;
+                real *inside = padded + s.padding, slope = s.slope;
                 real scale = m[1] * w.gamma[c], shift = w.beta[c] - m[0] * m[1] * w.gamma[c];
 #pragma omp simd
                 for (long t = 0; t < s.frames; t++)
-                    inside[t] = scale * get(y_c[t]) + shift;
+                    inside[t] = scale * prelu(get(x[at + t]), slope) + shift;
                 convolve(row, padded, w.filter + c * s.taps, s);
-                rows[c] = prelu(z_n + c * s.frames, row, s.frames, w.filter_bias[c], s.next_slope);
+                rows[c] = activate(z + at, positive + at, row, s.frames, w.filter_bias[c],
+                                   s.next_slope);
             }
 #pragma omp single
             moments_of(rows, s, m + 2);
@@ -185,11 +208,12 @@ void block_forward(struct shape s, struct weights w, number *y, number *z, doubl
 enum { OF_BIAS, OF_SLOPE, OF_GAMMA, OF_BETA, OF_NEXT_SLOPE, OF_FILTER_BIAS, OF_FILTER };
 
 /* From z to the first norm's output: the PReLU, and what the convolution's weights get.
- * terms: what the second norm takes z's gradient times, adds, and adds times z.
+ * terms: what the second norm takes the gradient times, adds, and adds times z.
  * xhat: the normed row, without gain and bias, zeros around it.
  */
 static void back_through_filter(struct shape s, struct weights w, long c, number *grad,
-                                const number *z, const real *xhat, const real *terms, double *out)
+                                const number *z, const flag *positive, const real *xhat,
+                                const real *terms, double *out)
 {
     out[OF_NEXT_SLOPE] = out[OF_FILTER_BIAS] = out[OF_GAMMA] = out[OF_BETA] = 0;
     for (long start = 0; start < s.frames; start += STRETCH) {
@@ -198,8 +222,8 @@ static void back_through_filter(struct shape s, struct weights w, long c, number
 #pragma omp simd reduction(+ : slopes, sum)
         for (long t = start; t < stop; t++) {
             real z_t = get(z[t]), g = terms[0] * get(grad[t]) + terms[1] + terms[2] * z_t;
-            slopes += z_t > 0 ? 0 : g * z_t;
-            g = z_t > 0 ? g : slope * g;
+            slopes += positive[t] ? 0 : g * z_t;
+            g = positive[t] ? g : slope * g;
             grad[t] = put(g);
             sum += g;
         }
@@ -219,8 +243,8 @@ static void back_through_filter(struct shape s, struct weights w, long c, number
     }
 }
 
-/* From the first norm's input to the product: terms as above, of y, added to what row holds. */
-static void back_through_prelu(struct shape s, number *grad, const number *y, const real *row,
+/* From what the first norm takes to the product x: terms as above, added to what row holds. */
+static void back_through_prelu(struct shape s, number *grad, const number *x, const real *row,
                                real constant, real multiple, double *out)
 {
     out[OF_BIAS] = out[OF_SLOPE] = 0;
@@ -229,24 +253,25 @@ static void back_through_prelu(struct shape s, number *grad, const number *y, co
         real slopes = 0, sum = 0, slope = s.slope;
 #pragma omp simd reduction(+ : slopes, sum)
         for (long t = start; t < stop; t++) {
-            real y_t = get(y[t]), g = row[t] + constant + multiple * y_t;
-            slopes += y_t > 0 ? 0 : g * y_t;
-            g = y_t > 0 ? g : slope * g;
+            real x_t = get(x[t]), g = row[t] + constant + multiple * prelu(x_t, slope);
+            slopes += x_t > 0 ? 0 : g * x_t;
+            g = x_t > 0 ? g : slope * g;
             grad[t] = put(g);
             sum += g;
         }
-        out[OF_SLOPE] += slopes / s.slope;
+        out[OF_SLOPE] += slopes;
         out[OF_BIAS] += sum;
     }
 }
 
 /* grad: in: of the second norm's output before its gain, out: of the first product.
- * y, z, moments: what block_forward wrote.
+ * x, z, positive, moments: what block_forward wrote.
  * terms: (example, channel, 3), see back_through_filter.
  * gradients: out: (example, channel, OF_FILTER + taps).
  */
-void block_backward(struct shape s, struct weights w, number *grad, const number *y, const number *z,
-                    const double *moments, const real *terms, double *gradients, real *scratch)
+void block_backward(struct shape s, struct weights w, number *grad, const number *x, const number *z,
+                    const flag *positive, const double *moments, const real *terms,
+                    double *gradients, real *scratch)
 {
     long width = OF_FILTER + s.taps;
     double count = (double)s.channels * s.frames, inner = 0, outer = 0;
@@ -260,12 +285,13 @@ void block_backward(struct shape s, struct weights w, number *grad, const number
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
                 long at = (first + c) * s.frames;
-                real *xhat = padded + s.padding, factor = scale, minus = -mean * scale;
+                real *xhat = padded + s.padding, slope = s.slope;
+                real factor = scale, minus = -mean * scale;
 #pragma omp simd
                 for (long t = 0; t < s.frames; t++)
-                    xhat[t] = factor * get(y[at + t]) + minus;
-                back_through_filter(s, w, c, grad + at, z + at, padded, terms + 3 * (first + c),
-                                    gradients + (first + c) * width);
+                    xhat[t] = factor * prelu(get(x[at + t]), slope) + minus;
+                back_through_filter(s, w, c, grad + at, z + at, positive + at, padded,
+                                    terms + 3 * (first + c), gradients + (first + c) * width);
             }
 #pragma omp single
             {
@@ -286,7 +312,7 @@ void block_backward(struct shape s, struct weights w, number *grad, const number
                 for (long t = 0; t < s.frames; t++)
                     inside[t] = get(grad[at + t]);
                 convolve(row, padded, back, s);
-                back_through_prelu(s, grad + at, y + at, row, scale * (mean * scale * outer - inner),
+                back_through_prelu(s, grad + at, x + at, row, scale * (mean * scale * outer - inner),
                                    -scale * scale * outer, gradients + (first + c) * width);
             }
         }

@@ -58,7 +58,8 @@ class FoldedBlock(Conv1DBlock):
         _, prelu, norm, _, next_prelu, next_norm = self.shared_block
         return (
             all(type(module) is FusedGlobLN for module in (norm, next_norm))
-            and all(p.num_parameters == 1 and p.weight > TINY_SLOPE for p in (prelu, next_prelu))
+            and prelu.num_parameters == next_prelu.num_parameters == 1
+            and abs(next_prelu.weight.item()) > TINY_SLOPE
             # hooks want to see every layer
             and not any(
                 m._forward_hooks or m._forward_pre_hooks for m in self.shared_block.modules()
@@ -102,7 +103,7 @@ def _mix(weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) -> torch.Ten
 
 
 class _Block(torch.autograd.Function):
-    """What is kept for the step backward is the input, and what the PReLUs gave.
+    """What is kept for the step backward: the input, the first product, the last PReLU's output.
 
     Sums over a channel's frames, of the gradient ``g`` before the last convolutions and of ``g z``,
     are had from small matrices: ``g`` is ``W^T d``, so they are sums over ``W`` and ``d z^T``.
@@ -117,7 +118,7 @@ class _Block(torch.autograd.Function):
             x = x.to(dtype)
             weights, (weight, gamma, beta, *ways) = _sorted(reach, parameters)
             y = _product(weight[:, :, 0], x)
-            z, moments = block_forward(y, weights)
+            z, positive, moments = block_forward(y, weights)
             gain, shift = _as_scaling(moments, gamma, beta)
             out = [
                 _mix(w[:, :, 0] * gain[:, None], b + shift @ w[:, :, 0].t(), z)
@@ -125,13 +126,13 @@ class _Block(torch.autograd.Function):
             ]
         ctx.reach = reach
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, y, z, moments, *parameters)
+        ctx.save_for_backward(x, y, z, positive, moments, *parameters)
         return tuple(out)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
-        x, y, z, moments, *parameters = ctx.saved_tensors
+        x, y, z, positive, moments, *parameters = ctx.saved_tensors
         weights, (weight, gamma, beta, *ways) = _sorted(ctx.reach, parameters)
         gain, shift = _as_scaling(moments, gamma, beta)
         grad, of_ways = None, list[torch.Tensor | None]()
@@ -157,7 +158,7 @@ class _Block(torch.autograd.Function):
         of_gamma = scale * (with_z - mean * total)
         terms = _terms(moments, gamma, total, of_gamma, y.shape[-1])
         grad = grad.contiguous()
-        found = block_backward(grad, y, z, moments, terms, weights)
+        found = block_backward(grad, y, z, positive, moments, terms, weights)
         slopes = found.sum(0).to(weight.dtype)
         of_bias, _, of_norm_gamma, of_norm_beta, _, of_filter_bias, *_ = found.t().to(weight.dtype)
         of_weight = torch.bmm(grad, x.transpose(1, 2)).sum(0, dtype=weight.dtype)

@@ -34,12 +34,12 @@ class Weights:
     Attributes:
         bias: of the first product, ``(channel,)``; the same shape have gain and bias of the norm
             after it, and the bias of the depthwise convolution.
-        slope: of the PReLU before the norm, ``(1,)``, more than 0.
+        slope: of the PReLU before the norm, ``(1,)``.
         gamma: gain of the norm.
         beta: bias of the norm.
         filters: of the depthwise convolution, ``(channel, 1, tap)``.
         filter_bias: its bias.
-        next_slope: of the PReLU after it.
+        next_slope: of the PReLU after it, not 0.
         dilation: of the convolution, frames.
         padding: zeros before the first frame; as many are after the last as keep the length.
         eps: added to the variances.
@@ -85,28 +85,32 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
             return None
 
 
-def block_forward(y: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
+def block_forward(
+    x: torch.Tensor, weights: Weights
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Bias, PReLU, norm, depthwise convolution and PReLU.
 
     Args:
-        y: ``(batch, channel, frame)``, the first product; afterwards what its PReLU gave.
+        x: ``(batch, channel, frame)``, the first product; afterwards with its bias.
         weights: of the block.
 
     Returns:
-        what the second norm is to take, and ``(batch, 4)`` in float64: mean and reciprocal
-        deviation that the first norm took, and those that the second is to take.
+        what the second norm is to take; where that comes from more than 0; and ``(batch, 4)`` in
+        float64: mean and reciprocal deviation that the first norm took, and those that the second
+        is to take.
     """
-    z = torch.empty_like(y)
-    moments = y.new_empty(len(y), 4, dtype=torch.float64)
-    sums = y.new_empty(y.shape[1], 2, dtype=torch.float64)
-    _call("block_forward", weights, y, z, moments, sums)
-    return z, moments
+    z, positive = torch.empty_like(x), torch.empty_like(x, dtype=torch.uint8)
+    moments = x.new_empty(len(x), 4, dtype=torch.float64)
+    sums = x.new_empty(x.shape[1], 2, dtype=torch.float64)
+    _call("block_forward", weights, x, z, positive, moments, sums)
+    return z, positive, moments
 
 
 def block_backward(
     grad: torch.Tensor,
-    y: torch.Tensor,
+    x: torch.Tensor,
     z: torch.Tensor,
+    positive: torch.Tensor,
     moments: torch.Tensor,
     terms: torch.Tensor,
     weights: Weights,
@@ -116,9 +120,10 @@ def block_backward(
     Args:
         grad: ``(batch, channel, frame)``, of what the second norm gave, before its gain and bias;
             afterwards that of the first product.
-        y: as block_forward left it.
-        z: as block_forward returned it, and so are the moments.
-        moments: of the norms.
+        x: as block_forward left it.
+        z: as block_forward returned it.
+        positive: likewise.
+        moments: likewise.
         terms: ``(batch, channel, 3)``: z's gradient is ``terms[0] grad + terms[1] + terms[2] z``.
         weights: of the block.
 
@@ -127,8 +132,8 @@ def block_backward(
         filters; those of the slopes are still to be added up.
     """
     width = OF_FILTER + weights.filters.shape[-1]
-    gradients = y.new_empty(*y.shape[:2], width, dtype=torch.float64)
-    _call("block_backward", weights, grad, y, z, moments, terms, gradients)
+    gradients = x.new_empty(*x.shape[:2], width, dtype=torch.float64)
+    _call("block_backward", weights, grad, x, z, positive, moments, terms, gradients)
     return gradients.sum(0)
 
 
