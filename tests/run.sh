@@ -22,8 +22,9 @@ for folder in egs/*/local; do # one at a time: every corpus has a prepare.py
 done
 check shellcheck scripts find . \( -path './.venv*' -o -path ./data -o -path ./exp \) -prune -o \
   \( -name '*.sh' -o -path ./.ci/run \) -exec shellcheck -x {} +
+read -ra compiler <<<"${CC:-cc}"
 for numbers in FLOAT BFLOAT16 DOUBLE; do
-  check warnings "block.c, $numbers" "${CC:-cc}" "-D$numbers" -Wall -Wextra -Werror -fopenmp -c \
+  check warnings "block.c, $numbers" "${compiler[@]}" "-D$numbers" -Wall -Wextra -Werror -fopenmp -c \
     -o /dev/null local/separation/models/block.c
 done
 check pytest "$*" pytest -q -n auto "$@"

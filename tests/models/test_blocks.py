@@ -10,6 +10,7 @@ from torch import nn
 from separation.models import blocks, compiled
 from separation.models.blocks import FoldedBlock, suits_convolution
 from separation.models.fast import speed_up
+from separation.models.net_conf import fix_norms
 from separation.models.ragged import ragged
 
 
@@ -73,12 +74,6 @@ def check(stock, x, by_layers=False):
     for one, other in zip(fast.parameters(), stock.parameters(), strict=True):
         assert torch.equal(one, other)
     return fast
-
-
-@pytest.fixture(autouse=True)
-def needs_a_compiler():
-    if compiled.library(torch.float64) is None:
-        pytest.skip("no C compiler with OpenMP is here")
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 7, 8, 9, 50])
@@ -149,6 +144,40 @@ def test_gradients_are_the_derivatives():
     assert torch.autograd.gradcheck(block, (x, *values))
 
 
+@pytest.mark.parametrize(("taps", "padding"), [(1, 1), (3, 8), (4, 5), (3, 3)])
+def test_more_or_fewer_frames_out_are_left_to_the_layers(taps, padding):
+    torch.manual_seed(0)
+    block = Conv1DBlock(5, 8, 6, taps, padding, 4).double()
+    check(block, torch.randn(2, 5, 40, dtype=torch.float64), by_layers=True)
+
+
+def test_an_input_that_is_not_contiguous(monkeypatch):
+    monkeypatch.setattr(blocks, "LARGE_PRODUCT", 0)
+    x = torch.randn(2, 41, 5, dtype=torch.float64).transpose(1, 2)
+    check(make_block(), x)
+
+
+def test_norms_whose_gain_is_no_parameter_and_weights_that_are_fixed():
+    block = make_block()
+    fix_norms(block)
+    block.res_conv.requires_grad_(False)
+    block.shared_block[0].bias.requires_grad_(False)
+    check(block, torch.randn(2, 5, 40, dtype=torch.float64))
+
+
+def test_layers_that_are_watched_compute():
+    x = torch.randn(2, 5, 40, dtype=torch.float64)
+    for name in ("res_conv", "skip_conv"):
+        block = make_block()
+        getattr(block, name).register_forward_pre_hook(lambda _, inputs: (2 * inputs[0],))
+        check(block, x, by_layers=True)
+    block = speed_up(make_block())
+    seen = []
+    block.shared_block[3].register_full_backward_hook(lambda *_: seen.append(1))
+    outputs(block, x.requires_grad_()).sum().backward()
+    assert seen
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_number_of_threads_changes_nothing(threads):
     fast, x = speed_up(make_block()), torch.randn(2, 5, 400, dtype=torch.float64)
@@ -161,6 +190,15 @@ def test_the_number_of_threads_changes_nothing(threads):
         torch.set_num_threads(before)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-13)
+
+
+def test_without_a_temporary_folder_asteroid_s_layers_compute(monkeypatch):
+    monkeypatch.setattr(compiled.tempfile, "tempdir", "/nowhere/at/all")
+    compiled.library.cache_clear()
+    try:
+        check(make_block(), torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
+    finally:
+        compiled.library.cache_clear()
 
 
 @pytest.mark.parametrize("compiler", ["no-such-compiler", "false", "cc -no-such-option"])
@@ -220,7 +258,7 @@ def test_statistics_of_minutes_stay_right():
     ones, zeros = torch.ones(8), torch.zeros(8)
     weights = compiled.Weights(
         *(zeros, torch.ones(1), ones, zeros, torch.ones(8, 1, 1), zeros, torch.ones(1)),
-        *(1, 0, 1e-8),
+        *(1, 0),
     )
     x = torch.randn(1, 8, 4_000_000) + 3
     mean, deviation = x.double().mean(), x.double().var(correction=0).sqrt()

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define STRETCH 1024 /* frames whose sum is taken as they come; sums of these are double */
+#define EPS 1e-8 /* of Asteroid's norms, added to variances */
 
 #ifdef BFLOAT16
 typedef float real;
@@ -42,7 +43,7 @@ static inline number put(real x) { return x; }
 
 struct shape {
     long examples, channels, frames, taps, dilation, padding, threads;
-    double slope, next_slope, eps; /* of the PReLUs, and added to variances */
+    double slope, next_slope; /* of the PReLUs */
 };
 
 /* What the block is made of between its products; numbers of a channel. */
@@ -107,8 +108,8 @@ static struct sums activate(number *z, flag *positive, const real *x, long frame
 /* y[t] = sum_k filter[k] x[t + k dilation] */
 static void convolve(real *restrict y, const real *restrict x, const real *filter, struct shape s)
 {
-    const real *x1 = x + s.dilation, *x2 = x1 + s.dilation;
     if (s.taps == 3) {
+        const real *x1 = x + s.dilation, *x2 = x1 + s.dilation;
         real w0 = filter[0], w1 = filter[1], w2 = filter[2];
 #pragma omp simd
         for (long t = 0; t < s.frames; t++)
@@ -163,7 +164,7 @@ static void moments_of(const struct sums *rows, struct shape s, double *moments)
     }
     double count = (double)s.channels * s.frames, mean = all.first / count;
     moments[0] = mean;
-    moments[1] = 1 / sqrt(fmax(all.square / count - mean * mean, 0) + s.eps);
+    moments[1] = 1 / sqrt(fmax(all.square / count - mean * mean, 0) + EPS);
 }
 
 /* x: in: the first product, out: with its bias. z: out: what the second norm is to take.
@@ -264,7 +265,7 @@ static void back_through_prelu(struct shape s, number *grad, const number *x, co
     }
 }
 
-/* grad: in: of the second norm's output before its gain, out: of the first product.
+/* grad: in: of the second norm's output, out: of the first product.
  * x, z, positive, moments: what block_forward wrote.
  * terms: (example, channel, 3), see back_through_filter.
  * gradients: out: (example, channel, OF_FILTER + taps).

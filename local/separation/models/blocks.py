@@ -56,16 +56,28 @@ class FoldedBlock(Conv1DBlock):
         if not x.is_cpu or torch.jit.is_tracing() or torch.compiler.is_compiling():
             return False
         _, prelu, norm, _, next_prelu, next_norm = self.shared_block
+        prelus, depthwise = (prelu, next_prelu), self._depthwise
+        sides = 1 if self.shared_block[3] is not depthwise else 2
+        reach = (depthwise.kernel_size[0] - 1) * depthwise.dilation[0]
         return (
             all(type(module) is FusedGlobLN for module in (norm, next_norm))
-            and prelu.num_parameters == next_prelu.num_parameters == 1
+            and all(isinstance(p, nn.PReLU) and p.num_parameters == 1 for p in prelus)
             and abs(next_prelu.weight.item()) > TINY_SLOPE
-            # hooks want to see every layer
-            and not any(
-                m._forward_hooks or m._forward_pre_hooks for m in self.shared_block.modules()
-            )
+            and sides * depthwise.padding[0] == reach  # as many frames out as in
+            and not any(_is_watched(module) for module in self.modules() if module is not self)
+            and all(p.dtype == norm.gamma.dtype for p in self.parameters())
             and computes(_precision(x), norm.gamma.dtype)
         )
+
+
+def _is_watched(module: nn.Module) -> bool:
+    """Whether hooks want to see what a layer does, or are part of it."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
 
 
 def suits_convolution(x: torch.Tensor, out_channels: int) -> bool:
@@ -103,7 +115,10 @@ def _mix(weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) -> torch.Ten
 
 
 class _Block(torch.autograd.Function):
-    """What is kept for the step backward: the input, the first product, the last PReLU's output.
+    """The block as one function.
+
+    Kept for the step backward are the input, the first product, the last PReLU's output, where that
+    was more than 0, and the norms' moments.
 
     Sums over a channel's frames, of the gradient ``g`` before the last convolutions and of ``g z``,
     are had from small matrices: ``g`` is ``W^T d``, so they are sums over ``W`` and ``d z^T``.
@@ -117,7 +132,7 @@ class _Block(torch.autograd.Function):
         with torch.autocast("cpu", enabled=False):
             x = x.to(dtype)
             weights, (weight, gamma, beta, *ways) = _sorted(reach, parameters)
-            y = _product(weight[:, :, 0], x)
+            y = _product(weight[:, :, 0], x).contiguous()
             z, positive, moments = block_forward(y, weights)
             gain, shift = _as_scaling(moments, gamma, beta)
             out = [
@@ -132,44 +147,49 @@ class _Block(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
-        x, y, z, positive, moments, *parameters = ctx.saved_tensors
-        weights, (weight, gamma, beta, *ways) = _sorted(ctx.reach, parameters)
-        gain, shift = _as_scaling(moments, gamma, beta)
-        grad, of_ways = None, list[torch.Tensor | None]()
-        # Of what the second norm gives, before its gain and bias: sums of its gradient over frames,
-        # and of that times z.
-        total = with_z = torch.zeros(())
-        for way, there in zip(ways[::2], grads, strict=True):
-            if there is None:  # the last residual, where there are skip connections
-                of_ways += [None, None]
-                continue
-            w = way[:, :, 0]
-            here = _product(w.t(), there)
-            grad = here if grad is None else grad.add_(here)
-            with_there = torch.bmm(there, z.transpose(1, 2)).to(w.dtype)
-            sums = there.sum(-1, dtype=w.dtype)
-            total = total + sums @ w
-            with_z = with_z + (w * with_there).sum(1)
-            of_weight = (with_there * gain[:, None]).sum(0) + sums.t() @ shift
-            of_ways += [of_weight[:, :, None], sums.sum(0)]
-        if grad is None:
-            return (None,) * (2 + len(parameters))
-        mean, scale = moments[:, 2:3], moments[:, 3:4]
-        of_gamma = scale * (with_z - mean * total)
-        terms = _terms(moments, gamma, total, of_gamma, y.shape[-1])
-        grad = grad.contiguous()
-        found = block_backward(grad, y, z, positive, moments, terms, weights)
-        slopes = found.sum(0).to(weight.dtype)
-        of_bias, _, of_norm_gamma, of_norm_beta, _, of_filter_bias, *_ = found.t().to(weight.dtype)
-        of_weight = torch.bmm(grad, x.transpose(1, 2)).sum(0, dtype=weight.dtype)
-        return (
-            _product(weight[:, :, 0].t(), grad),
-            None,
-            *(of_weight[:, :, None], of_bias, slopes[1:2], of_norm_gamma, of_norm_beta),
-            *(found[:, None, OF_FILTER:].to(weight.dtype), of_filter_bias, slopes[4:5]),
-            *(of_gamma.sum(0).to(gamma.dtype), total.sum(0)),
-            *of_ways,
-        )
+        with torch.autocast("cpu", enabled=False):
+            return _gradients(ctx, grads)
+
+
+def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:
+    """Of what :class:`_Block` took."""
+    x, y, z, positive, moments, *parameters = ctx.saved_tensors
+    weights, (weight, gamma, beta, *ways) = _sorted(ctx.reach, parameters)
+    gain, shift = _as_scaling(moments, gamma, beta)
+    grad, of_ways = None, list[torch.Tensor | None]()
+    # Of what the second norm gives: sums of its gradient over frames, and of that times z.
+    total = with_z = torch.zeros(())
+    for way, there in zip(ways[::2], grads, strict=True):
+        if there is None:  # the last residual, where there are skip connections
+            of_ways += [None, None]
+            continue
+        w = way[:, :, 0]
+        here = _product(w.t(), there)
+        grad = here if grad is None else grad.add_(here)
+        with_there = torch.bmm(there, z.transpose(1, 2)).to(w.dtype)
+        sums = there.sum(-1, dtype=w.dtype)
+        total = total + sums @ w
+        with_z = with_z + (w * with_there).sum(1)
+        of_weight = (with_there * gain[:, None]).sum(0) + sums.t() @ shift
+        of_ways += [of_weight[:, :, None], sums.sum(0)]
+    if grad is None:
+        return (None,) * (2 + len(parameters))
+    mean, scale = moments[:, 2:3], moments[:, 3:4]
+    of_gamma = scale * (with_z - mean * total)
+    terms = _terms(moments, gamma, total, of_gamma, y.shape[-1])
+    grad = grad.contiguous()
+    found = block_backward(grad, y, z, positive, moments, terms, weights)
+    slopes = found.sum(0).to(weight.dtype)
+    of_bias, _, of_norm_gamma, of_norm_beta, _, of_filter_bias, *_ = found.t().to(weight.dtype)
+    of_weight = torch.bmm(grad, x.transpose(1, 2)).sum(0, dtype=weight.dtype)
+    return (
+        _product(weight[:, :, 0].t(), grad),
+        None,
+        *(of_weight[:, :, None], of_bias, slopes[1:2], of_norm_gamma, of_norm_beta),
+        *(found[:, None, OF_FILTER:].to(weight.dtype), of_filter_bias, slopes[4:5]),
+        *(of_gamma.sum(0).to(gamma.dtype), total.sum(0)),
+        *of_ways,
+    )
 
 
 def _sorted(
@@ -177,8 +197,7 @@ def _sorted(
 ) -> tuple[Weights, list[torch.Tensor]]:
     """The weights between the products, and the others: first product, second norm, last ones."""
     weight, bias, slope, gamma, beta, filters, filter_bias, next_slope, *others = parameters
-    eps = 1e-8  # of Asteroid's norms
-    between = Weights(bias, slope, gamma, beta, filters, filter_bias, next_slope, *reach, eps)
+    between = Weights(bias, slope, gamma, beta, filters, filter_bias, next_slope, *reach)
     return between, [weight, *others]
 
 

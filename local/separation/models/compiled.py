@@ -42,7 +42,6 @@ class Weights:
         next_slope: of the PReLU after it, not 0.
         dilation: of the convolution, frames.
         padding: zeros before the first frame; as many are after the last as keep the length.
-        eps: added to the variances.
     """
 
     bias: torch.Tensor
@@ -54,7 +53,6 @@ class Weights:
     next_slope: torch.Tensor
     dilation: int
     padding: int
-    eps: float
 
 
 def computes(dtype: torch.dtype, real: torch.dtype) -> bool:
@@ -69,20 +67,21 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     It takes half a second, so nothing is kept that might not fit the next processor. OpenMP is left
     to be found among what Torch has loaded, so that both have the same threads.
     """
-    compiler = os.environ.get("CC", "cc").split()
-    with tempfile.TemporaryDirectory() as folder:
-        made = [f"{folder}/block.o", f"{folder}/block.so"]
-        try:
+    compiler = (os.environ.get("CC") or "cc").split()
+    try:
+        # On some file systems a library that is loaded cannot be removed.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            made = [f"{folder}/block.o", f"{folder}/block.so"]
             for arguments in (
                 [*FLAGS, *DEFINED[dtype][0], "-c", str(SOURCE), "-o", made[0]],
                 ["-shared", made[0], "-o", made[1], "-lm"],
             ):
                 subprocess.run([*compiler, *arguments], check=True, capture_output=True, text=True)
             return ctypes.CDLL(made[1])
-        except (OSError, subprocess.CalledProcessError) as error:
-            what = getattr(error, "stderr", "") or str(error)
-            log.info("%s is not used: %s", SOURCE.name, what.strip().splitlines()[0])
-            return None
+    except (OSError, subprocess.CalledProcessError) as error:
+        what = getattr(error, "stderr", "").strip() or str(error)
+        log.info("%s is not used: %s", SOURCE.name, what.splitlines()[0])
+        return None
 
 
 def block_forward(
@@ -118,8 +117,8 @@ def block_backward(
     """Gradients of :func:`block_forward`.
 
     Args:
-        grad: ``(batch, channel, frame)``, of what the second norm gave, before its gain and bias;
-            afterwards that of the first product.
+        grad: ``(batch, channel, frame)``, of what the second norm gave; afterwards that of the
+            first product.
         x: as block_forward left it.
         z: as block_forward returned it.
         positive: likewise.
@@ -141,7 +140,7 @@ class _Shape(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_long) for name in "examples channels frames taps dilation".split()),
         *((name, ctypes.c_long) for name in ("padding", "threads")),
-        *((name, ctypes.c_double) for name in ("slope", "next_slope", "eps")),
+        *((name, ctypes.c_double) for name in ("slope", "next_slope")),
     )
 
 
@@ -157,15 +156,13 @@ def _call(name: str, weights: Weights, *matrices: torch.Tensor) -> None:
     threads, taps = torch.get_num_threads(), weights.filters.shape[-1]
     shape = _Shape(*matrices[0].shape, taps, weights.dilation, weights.padding, threads)
     shape.slope, shape.next_slope = weights.slope.item(), weights.next_slope.item()
-    shape.eps = weights.eps
     real = DEFINED[matrices[0].dtype][1]
     room = matrices[0].shape[2] + (taps - 1) * weights.dilation
     scratch = torch.empty(threads, 2, room, dtype=real)
     # Held until the call is over; what is written to is contiguous as it is.
     parts = [getattr(weights, field).detach().contiguous() for field in POINTERS]
     held = [matrix.contiguous() for matrix in (*matrices, scratch)]
-    found = library(matrices[0].dtype)
-    function = getattr(found, name)
+    function = getattr(library(matrices[0].dtype), name)
     function(shape, _Weights(*(p.data_ptr() for p in parts)), *map(_pointer, held))
 
 

@@ -61,7 +61,7 @@ def make_optimizer(conf: Conf, model: BaseModel) -> torch.optim.Adam:
         model.parameters(),
         lr=optim["lr"],
         weight_decay=optim["weight_decay"],
-        fused=conf["training"]["fast"],
+        fused=conf["training"]["fast"] or None,  # None: what Torch would take
     )
 
 
