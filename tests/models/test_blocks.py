@@ -258,15 +258,17 @@ def test_statistics_of_minutes_stay_right():
     ones, zeros = torch.ones(8), torch.zeros(8)
     weights = compiled.Weights(
         *(zeros, torch.ones(1), ones, zeros, torch.ones(8, 1, 1), zeros, torch.ones(1)),
-        *(1, 0),
+        *(2 * ones, ones, 1, 0),
     )
     x = torch.randn(1, 8, 4_000_000) + 3
     mean, deviation = x.double().mean(), x.double().var(correction=0).sqrt()
-    z, positive, moments = compiled.block_forward(x, weights)
+    z, positive, moments, ((gain, shift),) = compiled.block_forward(x, weights)
     ((found_mean, found_scale, next_mean, next_scale),) = moments
     assert torch.equal(positive.bool(), z > 0)
     assert abs(found_mean / mean - 1) < 1e-6
     assert abs(found_scale * deviation - 1) < 1e-5
     assert abs(next_mean) < 1e-5
     assert abs(next_scale - 1) < 1e-5
+    assert (gain - 2).abs().max() < 1e-4
+    assert (shift - 1).abs().max() < 1e-4
     assert (z[0, :, :1000] - ((x[0, :, :1000] - mean) / deviation)).abs().max() < 1e-4

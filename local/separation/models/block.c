@@ -48,7 +48,7 @@ struct shape {
 
 /* What the block is made of between its products; numbers of a channel. */
 struct weights {
-    const real *bias, *gamma, *beta, *filter, *filter_bias;
+    const real *bias, *gamma, *beta, *filter, *filter_bias, *next_gamma, *next_beta;
 };
 
 struct sums {
@@ -170,10 +170,11 @@ static void moments_of(const struct sums *rows, struct shape s, double *moments)
 /* x: in: the first product, out: with its bias. z: out: what the second norm is to take.
  * positive: out: where z comes from more than 0, which z does not tell where a slope is less.
  * moments: out: (example, 4): of the first and of the second norm.
+ * scaling: out: (example, 2, channel): what the second norm multiplies with, and adds.
  * rows: room for the sums of every channel. scratch: room for two rows with zeros in every thread.
  */
 void block_forward(struct shape s, struct weights w, number *x, number *z, flag *positive,
-                   double *moments, struct sums *rows, real *scratch)
+                   double *moments, real *scaling, struct sums *rows, real *scratch)
 {
 #pragma omp parallel num_threads(s.threads)
     {
@@ -200,21 +201,53 @@ void block_forward(struct shape s, struct weights w, number *x, number *z, flag 
                                    s.next_slope);
             }
 #pragma omp single
-            moments_of(rows, s, m + 2);
+            {
+                real *gain = scaling + 2 * first, *shift = gain + s.channels;
+                moments_of(rows, s, m + 2);
+                for (long c = 0; c < s.channels; c++) {
+                    gain[c] = m[3] * w.next_gamma[c];
+                    shift[c] = w.next_beta[c] - m[2] * m[3] * w.next_gamma[c];
+                }
+            }
         }
     }
 }
 
 /* Gradients of a channel, summed over its frames. */
-enum { OF_BIAS, OF_SLOPE, OF_GAMMA, OF_BETA, OF_NEXT_SLOPE, OF_FILTER_BIAS, OF_FILTER };
+enum {
+    OF_BIAS, OF_SLOPE, OF_GAMMA, OF_BETA, OF_FILTER_BIAS, OF_NEXT_SLOPE, OF_NEXT_GAMMA, OF_NEXT_BETA,
+    OF_FILTER
+};
+
+/* A norm's gradient: gain times that of what it gave, and, from its statistics, a constant and a
+ * multiple of what it took. */
+struct terms {
+    real gain, constant, multiple;
+};
+
+/* For an example, without the gain, which is a channel's.
+ * gamma: the norm's. of_gamma, of_beta: gradients of a channel, width numbers apart.
+ */
+static struct terms terms_of(const double *moments, const real *gamma, const double *of_gamma,
+                             const double *of_beta, struct shape s)
+{
+    double inner = 0, outer = 0, count = (double)s.channels * s.frames;
+    long width = OF_FILTER + s.taps;
+    for (long c = 0; c < s.channels; c++) {
+        inner += gamma[c] * of_beta[c * width] / count;
+        outer += gamma[c] * of_gamma[c * width] / count;
+    }
+    double mean = moments[0], scale = moments[1];
+    struct terms found = {0, scale * (mean * scale * outer - inner), -scale * scale * outer};
+    return found;
+}
 
 /* From z to the first norm's output: the PReLU, and what the convolution's weights get.
- * terms: what the second norm takes the gradient times, adds, and adds times z.
  * xhat: the normed row, without gain and bias, zeros around it.
  */
 static void back_through_filter(struct shape s, struct weights w, long c, number *grad,
                                 const number *z, const flag *positive, const real *xhat,
-                                const real *terms, double *out)
+                                struct terms terms, double *out)
 {
     out[OF_NEXT_SLOPE] = out[OF_FILTER_BIAS] = out[OF_GAMMA] = out[OF_BETA] = 0;
     for (long start = 0; start < s.frames; start += STRETCH) {
@@ -222,7 +255,8 @@ static void back_through_filter(struct shape s, struct weights w, long c, number
         real slopes = 0, sum = 0, slope = s.next_slope;
 #pragma omp simd reduction(+ : slopes, sum)
         for (long t = start; t < stop; t++) {
-            real z_t = get(z[t]), g = terms[0] * get(grad[t]) + terms[1] + terms[2] * z_t;
+            real z_t = get(z[t]), g = get(grad[t]);
+            g = terms.gain * g + terms.constant + terms.multiple * z_t;
             slopes += positive[t] ? 0 : g * z_t;
             g = positive[t] ? g : slope * g;
             grad[t] = put(g);
@@ -244,9 +278,9 @@ static void back_through_filter(struct shape s, struct weights w, long c, number
     }
 }
 
-/* From what the first norm takes to the product x: terms as above, added to what row holds. */
+/* From what the first norm takes to the product x. row: the gradient, the norm's gain taken. */
 static void back_through_prelu(struct shape s, number *grad, const number *x, const real *row,
-                               real constant, real multiple, double *out)
+                               struct terms terms, double *out)
 {
     out[OF_BIAS] = out[OF_SLOPE] = 0;
     for (long start = 0; start < s.frames; start += STRETCH) {
@@ -254,7 +288,8 @@ static void back_through_prelu(struct shape s, number *grad, const number *x, co
         real slopes = 0, sum = 0, slope = s.slope;
 #pragma omp simd reduction(+ : slopes, sum)
         for (long t = start; t < stop; t++) {
-            real x_t = get(x[t]), g = row[t] + constant + multiple * prelu(x_t, slope);
+            real x_t = get(x[t]), g = row[t];
+            g += terms.constant + terms.multiple * prelu(x_t, slope);
             slopes += x_t > 0 ? 0 : g * x_t;
             g = x_t > 0 ? g : slope * g;
             grad[t] = put(g);
@@ -267,54 +302,57 @@ static void back_through_prelu(struct shape s, number *grad, const number *x, co
 
 /* grad: in: of the second norm's output, out: of the first product.
  * x, z, positive, moments: what block_forward wrote.
- * terms: (example, channel, 3), see back_through_filter.
+ * total, with_z: (example, channel), sums of grad and of grad z over frames.
  * gradients: out: (example, channel, OF_FILTER + taps).
  */
 void block_backward(struct shape s, struct weights w, number *grad, const number *x, const number *z,
-                    const flag *positive, const double *moments, const real *terms,
-                    double *gradients, real *scratch)
+                    const flag *positive, const double *moments, const real *total,
+                    const real *with_z, double *gradients, real *scratch)
 {
     long width = OF_FILTER + s.taps;
-    double count = (double)s.channels * s.frames, inner = 0, outer = 0;
+    struct terms terms = {0}, next_terms = {0};
 #pragma omp parallel num_threads(s.threads)
     {
         real *padded = scratch + omp_get_thread_num() * 2 * row_room(s), *row = padded + row_room(s);
         for (long n = 0; n < s.examples; n++) {
             long first = n * s.channels;
-            double mean = moments[4 * n], scale = moments[4 * n + 1];
+            const double *m = moments + 4 * n;
+            double *out = gradients + first * width;
             memset(padded, 0, row_room(s) * sizeof(real));
+#pragma omp single
+            {
+                for (long c = 0; c < s.channels; c++) {
+                    double sum = total[first + c];
+                    out[c * width + OF_NEXT_BETA] = sum;
+                    out[c * width + OF_NEXT_GAMMA] = m[3] * (with_z[first + c] - m[2] * sum);
+                }
+                next_terms = terms_of(m + 2, w.next_gamma, out + OF_NEXT_GAMMA, out + OF_NEXT_BETA, s);
+            }
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
                 long at = (first + c) * s.frames;
-                real *xhat = padded + s.padding, slope = s.slope;
-                real factor = scale, minus = -mean * scale;
+                struct terms of_c = next_terms;
+                real *xhat = padded + s.padding, slope = s.slope, scale = m[1], minus = -m[0] * m[1];
+                of_c.gain = m[3] * w.next_gamma[c];
 #pragma omp simd
                 for (long t = 0; t < s.frames; t++)
-                    xhat[t] = factor * prelu(get(x[at + t]), slope) + minus;
-                back_through_filter(s, w, c, grad + at, z + at, positive + at, padded,
-                                    terms + 3 * (first + c), gradients + (first + c) * width);
+                    xhat[t] = scale * prelu(get(x[at + t]), slope) + minus;
+                back_through_filter(s, w, c, grad + at, z + at, positive + at, padded, of_c,
+                                    out + c * width);
             }
 #pragma omp single
-            {
-                inner = outer = 0;
-                for (long c = 0; c < s.channels; c++) {
-                    const double *of = gradients + (first + c) * width;
-                    inner += w.gamma[c] * of[OF_BETA] / count;
-                    outer += w.gamma[c] * of[OF_GAMMA] / count;
-                }
-            }
+            terms = terms_of(m, w.gamma, out + OF_GAMMA, out + OF_BETA, s);
             memset(padded, 0, row_room(s) * sizeof(real));
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
                 long at = (first + c) * s.frames;
                 real *inside = padded + row_room(s) - s.frames - s.padding, back[s.taps];
                 for (long k = 0; k < s.taps; k++)
-                    back[k] = scale * w.gamma[c] * w.filter[c * s.taps + s.taps - 1 - k];
+                    back[k] = m[1] * w.gamma[c] * w.filter[c * s.taps + s.taps - 1 - k];
                 for (long t = 0; t < s.frames; t++)
                     inside[t] = get(grad[at + t]);
                 convolve(row, padded, back, s);
-                back_through_prelu(s, grad + at, x + at, row, scale * (mean * scale * outer - inner),
-                                   -scale * scale * outer, gradients + (first + c) * width);
+                back_through_prelu(s, grad + at, x + at, row, terms, out + c * width);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -131,17 +132,14 @@ class _Block(torch.autograd.Function):
         dtype = _precision(x)
         with torch.autocast("cpu", enabled=False):
             x = x.to(dtype)
-            weights, (weight, gamma, beta, *ways) = _sorted(reach, parameters)
-            y = _product(weight[:, :, 0], x).contiguous()
-            z, positive, moments = block_forward(y, weights)
-            gain, shift = _as_scaling(moments, gamma, beta)
-            out = [
-                _mix(w[:, :, 0] * gain[:, None], b + shift @ w[:, :, 0].t(), z)
-                for w, b in zip(ways[::2], ways[1::2], strict=True)
-            ]
+            weight, weights, ways = _sorted(reach, parameters)
+            y = _product(weight, x).contiguous()
+            *kept, scaling = block_forward(y, weights)
+            gain, shift = scaling.unbind(1)
+            out = [_mix(w * gain[:, None], b + shift @ w.t(), kept[0]) for w, b in ways]
         ctx.reach = reach
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, y, z, positive, moments, *parameters)
+        ctx.save_for_backward(x, scaling, y, *kept, *parameters)
         return tuple(out)
 
     @staticmethod
@@ -153,17 +151,16 @@ class _Block(torch.autograd.Function):
 
 def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:
     """Of what :class:`_Block` took."""
-    x, y, z, positive, moments, *parameters = ctx.saved_tensors
-    weights, (weight, gamma, beta, *ways) = _sorted(ctx.reach, parameters)
-    gain, shift = _as_scaling(moments, gamma, beta)
+    x, scaling, y, z, positive, moments, *parameters = ctx.saved_tensors
+    weight, weights, ways = _sorted(ctx.reach, parameters)
+    gain, shift = scaling.unbind(1)
     grad, of_ways = None, list[torch.Tensor | None]()
     # Of what the second norm gives: sums of its gradient over frames, and of that times z.
     total = with_z = torch.zeros(())
-    for way, there in zip(ways[::2], grads, strict=True):
+    for (w, _), there in zip(ways, grads, strict=True):
         if there is None:  # the last residual, where there are skip connections
             of_ways += [None, None]
             continue
-        w = way[:, :, 0]
         here = _product(w.t(), there)
         grad = here if grad is None else grad.add_(here)
         with_there = torch.bmm(there, z.transpose(1, 2)).to(w.dtype)
@@ -174,64 +171,27 @@ def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.
         of_ways += [of_weight[:, :, None], sums.sum(0)]
     if grad is None:
         return (None,) * (2 + len(parameters))
-    mean, scale = moments[:, 2:3], moments[:, 3:4]
-    of_gamma = scale * (with_z - mean * total)
-    terms = _terms(moments, gamma, total, of_gamma, y.shape[-1])
     grad = grad.contiguous()
-    found = block_backward(grad, y, z, positive, moments, terms, weights)
-    slopes = found.sum(0).to(weight.dtype)
-    of_bias, _, of_norm_gamma, of_norm_beta, _, of_filter_bias, *_ = found.t().to(weight.dtype)
+    found = block_backward(grad, (total, with_z), (y, z, positive, moments), weights)
+    slopes, found = found.sum(0).to(weight.dtype), found.to(weight.dtype)
+    bias, _, gamma, beta, filter_bias, _, next_gamma, next_beta, *_ = found.unbind(1)
     of_weight = torch.bmm(grad, x.transpose(1, 2)).sum(0, dtype=weight.dtype)
     return (
-        _product(weight[:, :, 0].t(), grad),
+        _product(weight.t(), grad),
         None,
-        *(of_weight[:, :, None], of_bias, slopes[1:2], of_norm_gamma, of_norm_beta),
-        *(found[:, None, OF_FILTER:].to(weight.dtype), of_filter_bias, slopes[4:5]),
-        *(of_gamma.sum(0).to(gamma.dtype), total.sum(0)),
+        *(of_weight[:, :, None], bias, slopes[1:2], gamma, beta),
+        *(found[:, None, OF_FILTER:], filter_bias, slopes[5:6], next_gamma, next_beta),
         *of_ways,
     )
 
 
 def _sorted(
-    reach: tuple[int, int], parameters: tuple[torch.Tensor, ...] | list[torch.Tensor]
-) -> tuple[Weights, list[torch.Tensor]]:
-    """The weights between the products, and the others: first product, second norm, last ones."""
-    weight, bias, slope, gamma, beta, filters, filter_bias, next_slope, *others = parameters
-    between = Weights(bias, slope, gamma, beta, filters, filter_bias, next_slope, *reach)
-    return between, [weight, *others]
-
-
-def _as_scaling(
-    moments: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the second norm multiplies each channel with, and adds; ``(batch, channel)``."""
-    gain = moments[:, 3:4] * gamma
-    return gain.to(gamma.dtype), (beta - moments[:, 2:3] * gain).to(gamma.dtype)
-
-
-def _terms(
-    moments: torch.Tensor,
-    gamma: torch.Tensor,
-    total: torch.Tensor,
-    of_gamma: torch.Tensor,
-    frames: int,
-) -> torch.Tensor:
-    """From the gradient of what the second norm gives to that of what it takes, ``z``.
-
-    Args:
-        moments: ``(batch, 4)``.
-        gamma: gain of the norm.
-        total: ``(batch, channel)``, the gradient's sums over frames.
-        of_gamma: ``(batch, channel)``, those of the gradient times the normed ``z``.
-        frames: how many.
-
-    Returns:
-        ``(batch, channel, 3)``: what to take the gradient times, to add, and to add times ``z``.
-    """
-    mean, scale = moments[:, 2:3], moments[:, 3:4]
-    count = total.shape[1] * frames
-    inner = (gamma * total).sum(1, keepdim=True) / count
-    outer = (gamma * of_gamma).sum(1, keepdim=True) / count
-    constant, multiple = scale * (mean * scale * outer - inner), -scale.square() * outer
-    terms = [scale * gamma, constant.expand_as(total), multiple.expand_as(total)]
-    return torch.stack(terms, -1).to(gamma.dtype)
+    reach: tuple[int, int], parameters: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, Weights, list[tuple[torch.Tensor, torch.Tensor]]]:
+    """The first product's weight, what is between the products, and the last ones with biases."""
+    weight, bias, slope, gamma, beta, filters, filter_bias = parameters[:7]
+    next_slope, next_gamma, next_beta, *ways = parameters[7:]
+    norms = (next_slope, next_gamma, next_beta)
+    between = Weights(bias, slope, gamma, beta, filters, filter_bias, *norms, *reach)
+    mixing = [(w[:, :, 0], b) for w, b in zip(ways[::2], ways[1::2], strict=True)]
+    return weight[:, :, 0], between, mixing

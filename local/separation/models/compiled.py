@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,8 @@ DEFINED = {  # for matrices of a type; and the type that it is computed with
     torch.bfloat16: (["-DBFLOAT16"], torch.float32),
     torch.float64: (["-DDOUBLE"], torch.float64),
 }
-OF_FILTER = 6  # the enumeration in block.c: bias, slope, gamma, beta, next_slope, filter_bias
+POINTERS = "bias gamma beta filters filter_bias next_gamma next_beta".split()  # struct weights
+OF_FILTER = 8  # the enumeration in block.c
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Weights:
         filters: of the depthwise convolution, ``(channel, 1, tap)``.
         filter_bias: its bias.
         next_slope: of the PReLU after it, not 0.
+        next_gamma: gain of the norm after that, which the products after the block take over.
+        next_beta: its bias.
         dilation: of the convolution, frames.
         padding: zeros before the first frame; as many are after the last as keep the length.
     """
@@ -51,6 +55,8 @@ class Weights:
     filters: torch.Tensor
     filter_bias: torch.Tensor
     next_slope: torch.Tensor
+    next_gamma: torch.Tensor
+    next_beta: torch.Tensor
     dilation: int
     padding: int
 
@@ -84,9 +90,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
         return None
 
 
-def block_forward(
-    x: torch.Tensor, weights: Weights
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def block_forward(x: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, ...]:
     """Bias, PReLU, norm, depthwise convolution and PReLU.
 
     Args:
@@ -94,45 +98,37 @@ def block_forward(
         weights: of the block.
 
     Returns:
-        what the second norm is to take; where that comes from more than 0; and ``(batch, 4)`` in
-        float64: mean and reciprocal deviation that the first norm took, and those that the second
-        is to take.
+        what the second norm is to take; where that comes from more than 0; ``(batch, 4)`` in
+        float64, mean and reciprocal deviation that the first norm took, and those that the second
+        is to take; ``(batch, 2, channel)``, what the second is to multiply with, and to add.
     """
     z, positive = torch.empty_like(x), torch.empty_like(x, dtype=torch.uint8)
     moments = x.new_empty(len(x), 4, dtype=torch.float64)
+    scaling = weights.gamma.new_empty(len(x), 2, x.shape[1])
     sums = x.new_empty(x.shape[1], 2, dtype=torch.float64)
-    _call("block_forward", weights, x, z, positive, moments, sums)
-    return z, positive, moments
+    _call("block_forward", weights, x, z, positive, moments, scaling, sums)
+    return z, positive, moments, scaling
 
 
 def block_backward(
-    grad: torch.Tensor,
-    x: torch.Tensor,
-    z: torch.Tensor,
-    positive: torch.Tensor,
-    moments: torch.Tensor,
-    terms: torch.Tensor,
-    weights: Weights,
+    grad: torch.Tensor, sums: Sequence[torch.Tensor], kept: Sequence[torch.Tensor], weights: Weights
 ) -> torch.Tensor:
     """Gradients of :func:`block_forward`.
 
     Args:
         grad: ``(batch, channel, frame)``, of what the second norm gave; afterwards that of the
             first product.
-        x: as block_forward left it.
-        z: as block_forward returned it.
-        positive: likewise.
-        moments: likewise.
-        terms: ``(batch, channel, 3)``: z's gradient is ``terms[0] grad + terms[1] + terms[2] z``.
+        sums: over frames, ``(batch, channel)``: of ``grad``, and of it times what the norm took.
+        kept: ``x`` as block_forward left it, and what that returned, without the scaling.
         weights: of the block.
 
     Returns:
-        ``(channel, 6 + tap)``: gradients of bias, slope, gamma, beta, next_slope, filter_bias and
-        filters; those of the slopes are still to be added up.
+        ``(channel, 8 + tap)``: gradients of bias, slope, gamma, beta, filter_bias, next_slope,
+        next_gamma, next_beta and filters; those of the slopes are still to be added up.
     """
     width = OF_FILTER + weights.filters.shape[-1]
-    gradients = x.new_empty(*x.shape[:2], width, dtype=torch.float64)
-    _call("block_backward", weights, grad, x, z, positive, moments, terms, gradients)
+    gradients = grad.new_empty(*grad.shape[:2], width, dtype=torch.float64)
+    _call("block_backward", weights, grad, *kept, *sums, gradients)
     return gradients.sum(0)
 
 
@@ -142,9 +138,6 @@ class _Shape(ctypes.Structure):
         *((name, ctypes.c_long) for name in ("padding", "threads")),
         *((name, ctypes.c_double) for name in ("slope", "next_slope")),
     )
-
-
-POINTERS = "bias gamma beta filters filter_bias".split()
 
 
 class _Weights(ctypes.Structure):
