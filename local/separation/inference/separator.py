@@ -23,7 +23,7 @@ class Separator:
 
     The whole recording goes through the network in one go, because matching the speakers of pieces
     is a source of swapped speakers. Memory grows with the length: a minute at 8 kHz takes 0.24 GB
-    with conf/small.yaml, 0.34 GB with conf/convtasnet.yaml and 0.92 GB with conf/paper.yaml.
+    with conf/small.yaml, 0.43 GB with conf/convtasnet.yaml and 0.80 GB with conf/paper.yaml.
 
     Args:
         model: takes ``(batch, time)`` float32 at ``model.sample_rate`` and returns
