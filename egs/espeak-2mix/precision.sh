@@ -15,4 +15,4 @@ seeds=(0 1 2) systems=(
 )
 compare "precision.sh $epochs" \
   "bfloat16 and float32: conf/small.yaml on espeak-2mix, $epochs epochs each" \
-  "training.max_minutes=0 training.max_epochs=$epochs" "${@:2}"
+  "training.max_minutes=0 training.max_epochs=$epochs data.epoch_size=4000" "${@:2}"
