@@ -108,6 +108,7 @@ def test_rows_of_more_than_a_stretch(frames):
 @pytest.mark.parametrize("skip", [0, 6])
 def test_large_products(monkeypatch, skip, batch, frames):
     monkeypatch.setattr(blocks, "LARGE_PRODUCT", 0)
+    monkeypatch.setattr(blocks, "MINDS_LINES", True)
     convolved = []
     conv1d = nn.functional.conv1d
 
@@ -153,6 +154,7 @@ def test_more_or_fewer_frames_out_are_left_to_the_layers(taps, padding):
 
 def test_an_input_that_is_not_contiguous(monkeypatch):
     monkeypatch.setattr(blocks, "LARGE_PRODUCT", 0)
+    monkeypatch.setattr(blocks, "MINDS_LINES", True)
     x = torch.randn(2, 41, 5, dtype=torch.float64).transpose(1, 2)
     check(make_block(), x)
 
@@ -211,11 +213,14 @@ def test_without_a_compiler_asteroid_s_layers_compute(monkeypatch, compiler):
         compiled.library.cache_clear()
 
 
-def test_products_that_are_small_or_in_line_stay_products():
+def test_products_that_are_small_or_in_line_stay_products(monkeypatch):
     """128 to 256 channels: those of conf/convtasnet.yaml over 4 s are large."""
+    monkeypatch.setattr(blocks, "MINDS_LINES", True)
     assert suits_convolution(torch.empty(1, 128, 1599), 256)
     assert not suits_convolution(torch.empty(1, 128, 1600), 256)
     assert not suits_convolution(torch.empty(1, 128, 399), 256)
+    monkeypatch.setattr(blocks, "MINDS_LINES", False)  # as with AVX-512
+    assert not suits_convolution(torch.empty(1, 128, 1599), 256)
 
 
 @pytest.mark.parametrize("batch", [1, 3])

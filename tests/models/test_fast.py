@@ -55,6 +55,7 @@ def test_prelu(slope):
 @pytest.mark.parametrize(("batch", "length"), [(1, 1), (1, 7), (3, 800), (3, 801)])
 def test_pointwise(monkeypatch, batch, length, large):
     monkeypatch.setattr(blocks, "LARGE_PRODUCT", large)
+    monkeypatch.setattr(blocks, "MINDS_LINES", True)
     torch.manual_seed(0)
     fast = same(nn.Conv1d(6, 9, 1), torch.randn(batch, 6, length))
     assert type(fast) is PointwiseConv1d
@@ -130,6 +131,7 @@ def test_every_system_gives_asteroid_s_estimates_and_gradients(monkeypatch, tag,
     1e-3. So they are compared in float32 with slopes near 1, where that matters little.
     """
     monkeypatch.setattr(blocks, "LARGE_PRODUCT", large)
+    monkeypatch.setattr(blocks, "MINDS_LINES", True)
     torch.manual_seed(0)
     net_conf = load_config("minilibri-2mix", tag, None, [])["net_conf"]
     fast = build_convtasnet(net_conf, 8000)

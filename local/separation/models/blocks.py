@@ -19,6 +19,7 @@ TINY_SLOPE = 1e-6
 # Multiplications from which on a float32 convolution may be faster than the product, and the frames
 # that fill a cache line.
 LARGE_PRODUCT, CACHE_LINE = 2**24, 16
+MINDS_LINES = torch.backends.cpu.get_cpu_capability() != "AVX512"  # products of MKL do, before that
 
 
 class FoldedBlock(Conv1DBlock):
@@ -84,14 +85,14 @@ def _is_watched(module: nn.Module) -> bool:
 def suits_convolution(x: torch.Tensor, out_channels: int) -> bool:
     """Whether to mix the channels of ``(batch, channel, frame)`` by Torch's convolution.
 
-    A product of matrices is the faster one, but may lose a third of its speed where the rows of the
-    result do not begin with a cache line, as in most numbers of frames; the convolution does not.
-    In bfloat16 the product is always faster.
+    A product of matrices is the faster one, but loses a third of its speed on processors without
+    AVX-512 where the rows of the result do not begin with a cache line, as in most numbers of
+    frames; the convolution does not. In bfloat16 the product is always faster.
     """
     if x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu"):
         return False
     large = x.shape[1] * x.shape[2] * out_channels > LARGE_PRODUCT
-    return large and x.shape[2] % CACHE_LINE != 0
+    return MINDS_LINES and large and x.shape[2] % CACHE_LINE != 0
 
 
 def _precision(x: torch.Tensor) -> torch.dtype:
