@@ -194,23 +194,24 @@ def test_the_number_of_threads_changes_nothing(threads):
         torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-13)
 
 
+@pytest.fixture
+def compiled_anew():
+    compiled.library.cache_clear()
+    yield
+    compiled.library.cache_clear()
+
+
+@pytest.mark.usefixtures("compiled_anew")
 def test_without_a_temporary_folder_asteroid_s_layers_compute(monkeypatch):
     monkeypatch.setattr(compiled.tempfile, "tempdir", "/nowhere/at/all")
-    compiled.library.cache_clear()
-    try:
-        check(make_block(), torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
-    finally:
-        compiled.library.cache_clear()
+    check(make_block(), torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
 
 
+@pytest.mark.usefixtures("compiled_anew")
 @pytest.mark.parametrize("compiler", ["no-such-compiler", "false", "cc -no-such-option"])
 def test_without_a_compiler_asteroid_s_layers_compute(monkeypatch, compiler):
     monkeypatch.setenv("CC", compiler)
-    compiled.library.cache_clear()
-    try:
-        check(make_block(), torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
-    finally:
-        compiled.library.cache_clear()
+    check(make_block(), torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
 
 
 def test_products_that_are_small_or_in_line_stay_products(monkeypatch):
