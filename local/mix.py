@@ -8,7 +8,8 @@ from pathlib import Path
 from separation.config import load_corpus_config, wav_folder
 from separation.corpus.levels import read_levels
 from separation.corpus.lists import SPLITS
-from separation.corpus.mixing import check_list, mix_split, remove_unused
+from separation.corpus.mixing import check_list, mix_split
+from separation.corpus.ownership import check_apart
 from separation.corpus.problems import Problems
 from separation.errors import run_command
 
@@ -23,6 +24,8 @@ def main() -> None:
     conf = load_corpus_config(arguments.corpus, arguments.overrides)
     facts = conf["corpus"]
     wav_dir = wav_folder(arguments.data_dir, conf)
+    if facts["corpus_dir"]:
+        check_apart(Path(facts["corpus_dir"]), wav_dir)
     problems = Problems(facts["keep_going"])
     for split in SPLITS:  # a bad line of the last list is told before the first is mixed
         check_list(arguments.data_dir, facts["n_src"], split, problems)
@@ -39,7 +42,6 @@ def main() -> None:
             levels=levels,
             problems=problems,
         )
-    remove_unused(wav_dir, facts["n_src"])
     problems.finish(str(arguments.data_dir))
     print(f"mixtures are in {wav_dir}")
 

@@ -27,13 +27,19 @@ def contents(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_second_run_gives_the_same_bytes_and_clears_what_is_not_listed(tmp_path):
+def test_a_second_run_gives_the_same_bytes_and_clears_what_is_not_listed(tmp_path, capsys):
     make_sources(tmp_path, {"tr": 20, "cv": 1, "tt": 1})
     out = tmp_path / "out"
     mix_split(tmp_path, out, "tr", RATE, "min", 2, nj=1)
     before = contents(out)
-    stale = out / "tr" / "mix" / "stale.wav"
-    stale.write_bytes(b"half")
+    path = list_path(tmp_path, 2, "tr")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:5]))
+    mix_split(tmp_path, out, "tr", RATE, "min", 2, nj=1)
+    few = {line.mixture_id for line in read_list(path, 2)}
+    assert {p.stem for p in out.rglob("*.wav")} == few
+    assert capsys.readouterr().err.count("note: ") == 0
+    path.write_text("".join(lines))
     mix_split(tmp_path, out, "tr", RATE, "min", 2, nj=2)
     assert contents(out) == before
     assert not list(tmp_path.glob(".mixing-*"))

@@ -12,7 +12,6 @@ import csv
 import dataclasses
 import multiprocessing
 import random
-import shutil
 import signal
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -28,6 +27,7 @@ from sentences import draw_sentences
 from separation.config import Conf, load_corpus_config
 from separation.corpus.audio import write_int16
 from separation.corpus.lists import SPLITS, Utterance, make_lists, write_lists
+from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError, run_command
 from separation.files import atomic_path
 from voices import Voice, draw_voices
@@ -58,15 +58,18 @@ def main() -> None:
     conf = load_corpus_config(args.corpus, args.overrides)
     check(conf)
     find_library()
-    (args.data_dir / "sources.csv").unlink(
-        missing_ok=True
-    )  # nothing is whole until it is there again
     jobs = make_jobs(conf, args.data_dir / "sources")
+    made = begin_sources(args.data_dir)
+    wanted = {f"sources/{job.voice.name}/{name}" for job in jobs for name in file_names(job)}
+    stale = made.below("sources") - wanted
+    made.claim({"voices.csv", *wanted})
+    made.remove(stale)
     utterances = synthesise_all(jobs, conf["nj"])
     facts = conf["corpus"]
     lists = make_lists(utterances, facts["n_src"], facts["n_mixtures"], conf["seed"])
     write_voices(args.data_dir / "voices.csv", [job.voice for job in jobs])
     write_lists(args.data_dir, utterances, lists)
+    made.note_others("sources")
     print(f"{len(utterances)} utterances of {len(jobs)} voices: {args.data_dir / 'sources'}")
 
 
@@ -171,7 +174,6 @@ def synthesise(job: Job) -> list[str]:
     """
     voice = job.voice
     rng = random.Random(f"{job.seed} {voice.name}")
-    shutil.rmtree(job.folder, ignore_errors=True)  # of another seed, or half of this one
     names: list[str] = []
     with Espeak(rng.getrandbits(31)) as espeak:
         espeak.set_voice(voice.accent, voice.variant)
@@ -187,7 +189,7 @@ def synthesise(job: Job) -> list[str]:
             )
             if not SHORTEST <= len(samples) / job.sample_rate <= LONGEST:
                 continue
-            name = f"{voice.name}-{len(names) + 1:03d}.wav"
+            name = file_names(job)[len(names)]
             write_int16(
                 job.folder / name, samples * (PEAK / np.abs(samples).max()), job.sample_rate
             )
@@ -198,6 +200,11 @@ def synthesise(job: Job) -> list[str]:
         f"voice {voice.name}: only {len(names)} of {job.count} utterances last"
         f" {SHORTEST:g} to {LONGEST:g} s; take another seed"
     )
+
+
+def file_names(job: Job) -> list[str]:
+    """Names of a voice's utterances."""
+    return [f"{job.voice.name}-{number + 1:03d}.wav" for number in range(job.count)]
 
 
 def write_voices(path: Path, voices: list[Voice]) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
-import shutil
 import sys
 from collections import Counter
 from pathlib import Path
 
-from recordings import find_recordings, place_recordings, read_genders
+from recordings import find_recordings, place_recordings, possible_paths, read_genders
 from separation.config import Conf, load_corpus_config
 from separation.corpus.lists import SPLITS, Utterance, make_lists, split_speakers, write_lists
+from separation.corpus.ownership import check_apart
+from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError, run_command
 
 
@@ -31,14 +32,19 @@ def main() -> None:
     corpus_dir = Path(facts["corpus_dir"]).resolve()
     if not corpus_dir.is_dir():
         raise RecipeError(f"--corpus_dir {corpus_dir}: no such folder")
+    check_apart(corpus_dir, data_dir)
     recordings = find_recordings(corpus_dir)
     genders = read_genders(corpus_dir, {r.speaker for r in recordings})
     splits = split(genders, facts["shares"], facts["n_src"], conf["seed"], corpus_dir)
-    sources_dir = data_dir / "sources"
-    clear(data_dir)
+    made = begin_sources(data_dir, corpus_dir)
+    wanted, earlier = possible_paths(recordings), made.below("sources")
+    made.claim(wanted)
+    made.unlink(earlier)
+    made.remove(earlier - wanted)
     paths, problems = place_recordings(
-        recordings, sources_dir, facts["mixdown"], conf["nj"] or -1, facts["keep_going"]
+        recordings, data_dir / "sources", facts["mixdown"], conf["nj"] or -1, facts["keep_going"]
     )
+    made.note_others("sources")
     if problems and not facts["keep_going"]:
         raise RecipeError(problems[0])
     if problems:
@@ -75,16 +81,6 @@ def split(
         f"--corpus_dir {corpus_dir}: {len(genders)} speakers, but at least {3 * n_src} are needed:"
         f" {n_src} for each of tr, cv and tt, because a mixture has {n_src} and no voice is in two"
     )
-
-
-def clear(data_dir: Path) -> None:
-    """Remove what an earlier run made of other recordings."""
-    (data_dir / "sources.csv").unlink(missing_ok=True)
-    sources_dir = data_dir / "sources"
-    if sources_dir.is_symlink():
-        sources_dir.unlink()
-    elif sources_dir.exists():
-        shutil.rmtree(sources_dir)
 
 
 def summarise(utterances: list[Utterance], lists: dict[str, list[str]]) -> None:

@@ -17,6 +17,7 @@ from separation.corpus.audio import read_audio
 from separation.corpus.lists import SPLITS
 from separation.corpus.manifest import read_manifest
 from separation.corpus.problems import Problems
+from separation.corpus.starting import begin_manifests
 from separation.errors import RecipeError, run_command
 from separation.files import atomic_path
 
@@ -47,6 +48,7 @@ def main() -> None:
             digest.update(f"{split} {mixture_id} {length} {checksum}\n".encode())
     problems.finish(str(arguments.data_dir))
     check_speakers(tables, n_src, arguments.data_dir)
+    begin_manifests(wav_dir)
     for split, table in tables.items():
         with atomic_path(wav_dir / f"{split}.csv") as temporary:
             table.drop(columns="noise_path", errors="ignore").to_csv(temporary, index=False)

@@ -10,8 +10,8 @@ processes that it left write into a folder that nobody reads.
 
 from __future__ import annotations
 
+import contextlib
 import math
-import shutil
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from separation.corpus.audio import audio_info, read_audio
 from separation.corpus.levels import active_level, known_levels
 from separation.corpus.lists import ListLine, read_split
 from separation.corpus.problems import Problems
+from separation.corpus.starting import begin_split
 from separation.corpus.wav16 import read_wav16, write_wav16
 from separation.errors import RecipeError
 from separation.files import alone, writing
@@ -139,7 +140,7 @@ def mix_split(
 ) -> int:
     """Mix every line of a split's list into ``wav_dir/<split>/{mix,s1,s2,...}/<id>.wav``.
 
-    Files of an earlier run that the list does not name are removed.
+    Files of an earlier run that the list does not name are removed, files of the user are left.
 
     Args:
         data_dir: the corpus, with ``sources``, ``sources.csv`` and ``lists``.
@@ -160,20 +161,24 @@ def mix_split(
     lines = check_list(data_dir, n_src, split, problems)
     folder = wav_dir / split
     with alone(data_dir, "mixing"):
-        for old in data_dir.glob(f"{CACHE}*"):
-            shutil.rmtree(old, ignore_errors=True)
+        _clear_caches(data_dir)
         with tempfile.TemporaryDirectory(
             dir=data_dir, prefix=CACHE, ignore_cleanup_errors=True
         ) as cache:
             ready = _prepare(lines, data_dir, cache, split, sample_rate, nj, levels, problems)
             lines = [line for line in lines if _can_be_mixed(line, ready, mode, problems)]
-            _clear(folder, lines, n_src)
+            channels = channel_names(n_src)
+            wanted = {f"{name}/{line.mixture_id}.wav" for line in lines for name in channels}
+            made, stale = begin_split(data_dir, folder, wanted)
+            for name in channels:
+                (folder / name).mkdir(exist_ok=True)
             tasks = [
                 Task(line.mixture_id, [ready[path] for path in line.paths], line.gains)
                 for line in lines
             ]
             _mix_tasks(tasks, folder, sample_rate, mode, nj)
-            _clear(folder, lines, n_src)  # of what processes of a killed run have written since
+            made.remove(stale)  # again: processes of a killed run may have written since
+            made.note_others(".")
     return len(lines)
 
 
@@ -201,22 +206,15 @@ def channel_names(n_src: int) -> list[str]:
     return ["mix", *(f"s{i + 1}" for i in range(n_src))]
 
 
-def remove_unused(wav_dir: Path, n_src: int) -> None:
-    """Remove folders of sources that a corpus of ``n_src`` speakers does not have."""
-    for folder in wav_dir.glob("*/*/"):
-        if folder.name not in channel_names(n_src):
-            shutil.rmtree(folder)
-
-
-def _clear(folder: Path, lines: list[ListLine], n_src: int) -> None:
-    """Make the folders of a split, and remove what the lines do not name."""
-    names = channel_names(n_src)
-    wanted = {f"{line.mixture_id}.wav" for line in lines}
-    for old in folder.glob("*/*"):
-        if old.name not in wanted or old.parent.name not in names:
-            old.unlink(missing_ok=True)
-    for name in names:
-        (folder / name).mkdir(parents=True, exist_ok=True)
+def _clear_caches(data_dir: Path) -> None:
+    """Remove the caches of runs that were killed."""
+    for cache in data_dir.glob(f"{CACHE}*"):
+        if cache.is_symlink() or not cache.is_dir():
+            continue
+        for file in cache.glob("*.f32"):
+            file.unlink()
+        with contextlib.suppress(OSError):  # it holds something else, too
+            cache.rmdir()
 
 
 def _prepare(
