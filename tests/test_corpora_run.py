@@ -70,8 +70,9 @@ def test_folder_2mix_from_recordings(recipe, tmp_path):
     assert soundfile.info(mixture).frames == table["length"][0]
 
 
-def test_recordings_in_the_corpus_folder_are_refused_and_stay(recipe, tmp_path):
+def test_recordings_in_the_corpus_folder_are_refused_and_stay(tmp_path):
     """The same, given from another folder, through a link, and as a folder that holds the data."""
+    recipe = copy_recipe(tmp_path / "recipe")
     sources = make_folder(recipe / "data" / "folder-2mix" / "sources")
     (tmp_path / "link").symlink_to(sources)
     before = {path: path.read_bytes() for path in sources.rglob("*.*")}
