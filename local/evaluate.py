@@ -6,6 +6,8 @@ beside it, and the result file of the system.
 
 from __future__ import annotations
 
+from separation.process import run_command  # isort: split
+
 import argparse
 import os
 import shlex
@@ -18,7 +20,7 @@ import pandas as pd
 from separation.config import ROOT, load_resolved, wav_folder
 from separation.corpus.lists import SPLITS
 from separation.corpus.manifest import read_fingerprint
-from separation.errors import RecipeError, nearest, run_command
+from separation.errors import RecipeError, nearest
 from separation.evaluation.evaluator import (
     check_metrics,
     evaluate_split,
@@ -35,6 +37,7 @@ from separation.evaluation.results import (
 from separation.inference.separator import PRECISIONS, Separator, pick_device
 from separation.models.facts import count_macs, count_parameters, in_ms, latency
 from separation.models.registry import build_model
+from separation.stages import Stage, evaluation_settings, lock
 from separation.training.progress import commit_name
 
 
@@ -49,10 +52,12 @@ def main() -> None:
     check_splits(splits)
     check_metrics(settings["metrics"])
     corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
-    wav_dir = wav_folder(arguments.data_dir or ROOT / "data" / corpus, conf)
+    data_dir = arguments.data_dir or ROOT / "data" / corpus
+    wav_dir = wav_folder(data_dir, conf)
     separator = Separator.from_experiment(
         exp_dir, pick_device(arguments.device), precision=arguments.precision
     )
+    stage = Stage(4, exp_dir, evaluation_settings(conf), reads=data_dir)
     tables = {
         split: read_split(
             wav_dir / f"{split}.csv", separator.n_src, settings["max_mixtures"].get(split, 0)
@@ -72,6 +77,11 @@ def main() -> None:
         command=os.environ.get("RECIPE_COMMAND") or shlex.join(["python", *sys.argv]),
         data_fingerprint=read_fingerprint(wav_dir),
     )
+    # One split, or another precision, is less than stage 4 or something else.
+    whole = not arguments.split and arguments.precision == "fp32"
+    held = None if whole else lock(exp_dir, "evaluation")
+    if whole:
+        stage.begin()
     rows = []
     for split, table in tables.items():
         folder = exp_dir / f"eval_{split}"
@@ -81,6 +91,10 @@ def main() -> None:
     path = arguments.results or ROOT / "results" / f"{name}.csv"
     results = pd.concat([frame.astype(object) for frame in rows])
     write_results(path, results, keep_other_splits=bool(arguments.split))
+    if whole:
+        stage.finish()
+    elif held is not None:
+        held.close()
     tell(results)
     print(f"results are in {path}")
 

@@ -6,11 +6,12 @@ of every experiment to `EXP_ROOT/<experiment>/plots/`. Prints the tables.
 
 from __future__ import annotations
 
+from separation.process import run_command  # isort: split
+
 import argparse
 from pathlib import Path
 
 from separation.config import ROOT, load_resolved
-from separation.errors import run_command
 from separation.evaluation.results import corpus_and_tag
 from separation.files import atomic_path
 from separation.report.page import SystemPage, find_examples, write_page

@@ -59,8 +59,8 @@ def test_three_speakers_need_one_option():
     [
         ("optim.lrr=1", r"command line: unknown key 'optim.lrr' \(did you mean 'lr'\?\)"),
         ("optm.lr=1", r"unknown key 'optm' \(did you mean 'optim'\?\)"),
-        ("corpus.mode=mni", "corpus.mode is 'mni'; it must be min or max"),
-        ("corpus.n_src=1", "corpus.n_src is 1; it must be 2 or more"),
+        ("corpus.mode=mni", r"corpus.mode is 'mni': known: min, max \(did you mean 'min'\?\)"),
+        ("corpus.n_src=1", "corpus.n_src is 1: must be 2 or more, 20 at most"),
         ("corpus.sample_rate=-8000", "corpus.sample_rate is -8000"),
         ("training.max_epochs=.inf", "'training.max_epochs' must be a whole number"),
         ("optim.lr=fast", "'optim.lr' must be a number, not 'fast'"),

@@ -14,10 +14,12 @@ import yaml
 
 from separation.errors import RecipeError, nearest
 from separation.files import atomic_path
+from separation.ranges import check_values
+from separation.tree import ROOT, corpora, tags
 
-ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "conf" / "base.yaml"
 Conf = dict[str, Any]
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 def load_config(corpus: str, tag: str, conf_file: Path | None, overrides: list[str]) -> Conf:
@@ -37,18 +39,13 @@ def load_config(corpus: str, tag: str, conf_file: Path | None, overrides: list[s
     if not path.is_file():
         if conf_file:
             raise RecipeError(f"{path}: no such file; give an existing YAML file to --conf")
-        known = system_tags()
+        known = tags()
         raise RecipeError(
             f"--tag {tag}: there is no conf/{tag}.yaml{nearest(tag, known)};"
             f" tags there are: {', '.join(known)}; for another give --conf FILE"
         )
     _merge(conf, read_yaml(path), str(path))
     return _finish(conf, overrides)
-
-
-def system_tags() -> list[str]:
-    """The systems of ``conf/``."""
-    return sorted(path.stem for path in (ROOT / "conf").glob("*.yaml") if path.stem != "base")
 
 
 def load_corpus_config(corpus: str, overrides: list[str]) -> Conf:
@@ -99,11 +96,10 @@ def read_yaml(path: Path) -> Conf:
 def _base_and_corpus(corpus: str) -> Conf:
     conf = read_yaml(BASE)
     path = ROOT / "egs" / corpus / "conf.yaml"
-    if not corpus or not path.is_file():
-        known = sorted(p.parent.name for p in (ROOT / "egs").glob("*/conf.yaml"))
+    if corpus not in corpora():
         raise RecipeError(
-            f"--corpus {corpus}: there is no egs/{corpus}/conf.yaml{nearest(corpus, known)};"
-            f" corpora there are: {', '.join(known)}"
+            f"--corpus {corpus}: there is no such corpus{nearest(corpus, corpora())};"
+            f" there are: {' '.join(corpora())}"
         )
     facts = read_yaml(path)
     # A corpus may have facts of its own; they become known keys for what is merged later.
@@ -117,14 +113,7 @@ def _base_and_corpus(corpus: str) -> Conf:
 def _finish(conf: Conf, overrides: list[str]) -> Conf:
     n_src_before = conf["corpus"]["n_src"]
     _override(conf, overrides)
-    facts = conf["corpus"]
-    if facts["mode"] not in ("min", "max"):
-        raise RecipeError(f"corpus.mode is '{facts['mode']}'; it must be min or max")
-    if conf["nj"] < 0:
-        raise RecipeError(f"nj is {conf['nj']}; it must be 0, one process a core, or more")
-    for key, least in (("n_src", 2), ("sample_rate", 1000)):
-        if facts[key] < least:
-            raise RecipeError(f"corpus.{key} is {facts[key]}; it must be {least} or more")
+    check_values(conf)
     # --n_src 3 alone is enough: the network separates what the corpus mixes.
     if conf["corpus"]["n_src"] != n_src_before and not any(
         item.startswith("net_conf.num_spks=") for item in overrides
@@ -183,12 +172,13 @@ def _converted(value: Any, default: Any, name: str, source: str) -> Any:
                 raise ValueError
             value = float(value)
         elif isinstance(default, str):
+            if isinstance(value, (list, dict)):
+                raise ValueError
             value = str(value).lower() if isinstance(value, bool) else str(value)
         elif not isinstance(value, type(default)):
             raise ValueError
     except (TypeError, ValueError, OverflowError) as error:
-        kind = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-        wanted = kind.get(type(default).__name__, f"a {type(default).__name__}")
+        wanted = KINDS.get(type(default), f"a {type(default).__name__}")
         raise RecipeError(f"{source}: '{name}' must be {wanted}, not '{value}'") from error
     return value
 

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm import tqdm
 
 from separation.corpus.audio import audio_info, read_channels, write_int16
 from separation.errors import RecipeError
+from separation.process import parallel
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 SHORTEST = 0.1  # seconds
@@ -109,7 +110,7 @@ def place_recordings(
         the path of each below it, and what is wrong with each bad one; without ``keep_going`` the
         first bad one ends it.
     """
-    results = Parallel(n_jobs=nj, return_as="generator", batch_size=16)(
+    results = parallel(nj, return_as="generator", batch_size=16)(
         delayed(_try)(recording, sources_dir, mixdown) for recording in recordings
     )
     paths, problems = [], []

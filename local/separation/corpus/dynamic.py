@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import delayed
 from torch.utils.data import Dataset
 
 from separation.corpus.audio import load_resampled, to_int16
@@ -22,6 +22,7 @@ from separation.corpus.levels import active_level
 from separation.corpus.lists import Utterance
 from separation.corpus.mixing import PEAK
 from separation.errors import RecipeError
+from separation.process import parallel
 
 # A crop quieter than this against the utterance's active level is a pause: another one is drawn.
 PAUSE_DB = -20.0
@@ -68,7 +69,7 @@ class DynamicMixing(Dataset):
         gain_range: dB; gains are drawn in +- this.
         speed_range: a source plays at 1 +- up to this times its speed (and pitch); 0 leaves it.
         seed: of all that is drawn.
-        nj: processes that decode.
+        nj: processes that decode; 0 is one a core.
 
     Attributes:
         recordings: all of them, one after the other, 16 bit, each with its EDGES.
@@ -92,7 +93,7 @@ class DynamicMixing(Dataset):
         self.n_src, self.chunk_size, self.size = n_src, chunk_size, size
         self.gain_range, self.speed_range, self.seed = gain_range, speed_range, seed
         jobs = (delayed(_decode)(sources_dir / u.path, sample_rate) for u in utterances)
-        decoded = Parallel(n_jobs=nj)(jobs)
+        decoded = parallel(nj)(jobs)
         self.recordings = np.concatenate([np.pad(s, EDGES, mode="edge") for s, _ in decoded])
         self.speakers: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
         start = EDGES[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm import tqdm
 
 from separation.corpus.audio import read_audio
@@ -22,6 +22,7 @@ from separation.corpus.problems import Problems
 from separation.corpus.wav16 import read_wav16
 from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.process import parallel
 
 BATCH = 32  # mixtures handed to a process at a time
 PARTIAL = "-partial"  # ends the fingerprint of a corpus that is not whole
@@ -49,7 +50,7 @@ def make_manifests(
         wav_dir: the splits' folders of wav files.
         n_src: sources of a mixture.
         sample_rate: Hz that the files must have.
-        nj: processes; -1 is one a core.
+        nj: processes; 0 is one a core.
         problems: takes what is wrong; nothing is written when there is any.
         expected: what the corpus demands, ``corpus.expected`` of its configuration.
         mode: ``min`` or ``max``, which the demands depend on.
@@ -100,7 +101,7 @@ def _check_split(
     """Check every mixture of a split; returns length and checksum of each that is good."""
     batches = [lines[start : start + BATCH] for start in range(0, len(lines), BATCH)]
     jobs = (delayed(_check_batch)(folder, batch, n_src, sample_rate) for batch in batches)
-    results = Parallel(n_jobs=nj, return_as="generator", batch_size=1)(jobs)
+    results = parallel(nj, return_as="generator", batch_size=1)(jobs)
     good = {}
     with tqdm(total=len(lines), desc=f"check {folder.name}", unit="mixture") as bar:
         for batch, found in zip(batches, results, strict=True):

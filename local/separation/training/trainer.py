@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from contextlib import nullcontext
 from datetime import timedelta
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ from separation.corpus.datasets import (
 from separation.corpus.dynamic import DynamicMixing, stack
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
-from separation.errors import RecipeError, nearest
+from separation.errors import RecipeError
 from separation.models.bfloat16 import bfloat16_products
 from separation.models.facts import count_parameters
 from separation.models.fast import keep_freed_memory
@@ -41,6 +39,7 @@ from separation.training.acceleration import (
     pick_compile,
     pick_precision,
 )
+from separation.training.check import check_system
 from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint
 from separation.training.losses import PITNegSISDR
 from separation.training.progress import EpochLog
@@ -49,9 +48,7 @@ from separation.training.schedule import BudgetSchedule, PlateauSchedule
 from separation.training.system import SeparationSystem
 
 log = logging.getLogger("separation")
-PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}  # and auto
-COMPILE = ("auto", "true", "false")
-SCHEDULES = ("plateau", "budget")
+PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 class Training:
@@ -60,7 +57,7 @@ class Training:
     Making one reads the data and touches no file of the experiment; :meth:`run` trains.
 
     Args:
-        conf: the merged configuration.
+        conf: the merged configuration; a precision of ``auto`` is decided here, and set in it.
         data_dir: the corpus folder, for dynamic mixing.
         wav_dir: the folder of ``tr.csv`` and ``cv.csv``.
         exp_dir: the experiment folder.
@@ -70,12 +67,13 @@ class Training:
     """
 
     def __init__(self, conf: Conf, data_dir: Path, wav_dir: Path, exp_dir: Path) -> None:
-        check(conf)
+        check_system(conf)
         keep_freed_memory()
         pl.seed_everything(conf["seed"], verbose=False)
+        conf["training"]["precision"] = pick_precision(conf["training"])
         self.conf, self.exp_dir = conf, exp_dir
         model = build_model(conf)
-        self.precision = pick_precision(conf, model)
+        self.precision = conf["training"]["precision"]
         self.compiled = pick_compile(conf["training"])
         if self.compiled:
             compile_masker(model)
@@ -108,9 +106,10 @@ class Training:
         checkpoint = newest_checkpoint(self.exp_dir) if resume else None
         system, trainer, best = self.system, self.trainer, self.best
         log.info(
-            "%s with %d parameters, %d training mixtures an epoch",
+            "%s with %d parameters in %s, %d training mixtures an epoch",
             self.conf["model"],
             count_parameters(system.model),
+            self.precision,
             len(system.train_loader.sampler),
         )
         rounded = self.precision == "bf16" and not self.compiled
@@ -153,7 +152,7 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
             gain_range=data["gain_range"],
             speed_range=data["speed_range"],
             seed=conf["seed"],
-            nj=conf["nj"] or -1,
+            nj=conf["nj"],
         )
     else:
         dataset = ChunkDataset(
@@ -244,35 +243,3 @@ def quiet_lightning() -> None:
         ".*LeafSpec.*",
     ):
         warnings.filterwarnings("ignore", message)
-
-
-def check(conf: Conf) -> None:
-    """Raise a :class:`RecipeError` that names the key of a value that training cannot run with."""
-    build_model(conf)
-    for section, key, known in (
-        ("training", "precision", ["auto", *PRECISIONS]),
-        ("training", "compile", list(COMPILE)),
-        ("optim", "schedule", list(SCHEDULES)),
-    ):
-        value = conf[section][key]
-        if value not in known:
-            raise RecipeError(
-                f"{section}.{key} is '{value}'{nearest(value, known)}; known: {', '.join(known)}"
-            )
-    for least, strictly, keys in (
-        (1, False, "data.chunk_size data.batch_size optim.halve_patience training.max_epochs"),
-        (1, False, "training.accumulate training.max_bad_steps training.num_nodes"),
-        (0, False, "data.num_workers data.epoch_size data.least data.gain_range seed nj"),
-        (0, False, "training.max_minutes training.early_stop training.clip_grad_norm"),
-        (0, False, "optim.weight_decay"),
-        (0, True, "optim.lr optim.decay_share training.save_minutes"),
-    ):
-        for key in keys.split():
-            number: Any = reduce(lambda part, name: part[name], key.split("."), conf)
-            if not (least < number if strictly else least <= number) or not math.isfinite(number):
-                wanted = f"more than {least}" if strictly else f"{least} or more"
-                raise RecipeError(f"{key} is {number}; it must be {wanted}")
-    if conf["optim"]["decay_share"] > 1:
-        raise RecipeError(
-            f"optim.decay_share is {conf['optim']['decay_share']}; it must be in (0, 1]"
-        )
