@@ -15,8 +15,8 @@ say() { echo "run.sh: $*"; }
 # due STAGE: is the stage to be run?
 due() { [[ " ${due[*]} " == *" $1 "* ]]; }
 
-# run COMMAND...: in a process group of its own, so that Ctrl-C or a kill of run.sh takes the
-# command and all its workers along; after kill -9 they find their parent gone and end, too.
+# run COMMAND...: in a process group of its own, so that Ctrl-C reaches run.sh alone, which stops the
+# command and then all its workers; after kill -9 of run.sh they find their parent gone and end, too.
 child=''
 run() {
   set -m
@@ -29,8 +29,9 @@ run() {
 stopped() {
   trap '[ -z "$child" ] || kill -KILL -- "-$child" 2>/dev/null' INT TERM HUP # a second Ctrl-C
   if [ -n "$child" ]; then
-    kill "-$1" -- "-$child" 2>/dev/null || true
+    kill "-$1" "$child" 2>/dev/null || true
     wait "$child" 2>/dev/null || true
+    kill -KILL -- "-$child" 2>/dev/null || true
   fi
   echo "run.sh: stopped; the same command resumes from here" >&2
   exit "$2"
