@@ -10,7 +10,7 @@ from pathlib import Path
 from separation.config import Conf, wav_folder
 from separation.corpus.levels import read_levels
 from separation.corpus.lists import SPLITS
-from separation.corpus.mixing import check_list, mix_split, remove_unused
+from separation.corpus.mixing import check_list, mix_split
 from separation.corpus.problems import Problems
 from separation.stages import data_stage
 
@@ -41,7 +41,6 @@ def mix(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
             levels=levels,
             problems=problems,
         )
-    remove_unused(wav_dir, facts["n_src"])
     problems.finish(str(data_dir))
     print(f"mixtures are in {wav_dir}")
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from separation.errors import RecipeError
 
+PARTIAL = ".partial-"  # begins the name of a file that is being written
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -57,11 +59,15 @@ def writing(path: str | Path) -> Iterator[None]:
         raise RecipeError(f"{path}: cannot be written (disk full?): {what}") from error
 
 
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder that fit a pattern, sorted; hidden ones, such as half-written ones, not."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
 def _replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    _sweep(path.parent)
+    handle, temporary = _claim(path)
     try:
         yield temporary
         umask = os.umask(0)
@@ -70,3 +76,31 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _claim(path: Path) -> tuple[int, Path]:
+    """Make a temporary file beside ``path``, locked as long as the returned handle is open."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
+        if _lock(handle) and Path(name).exists():  # else another process has swept it
+            return handle, Path(name)
+        os.close(handle)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporary files that nobody has locked: of processes that were killed."""
+    for left in folder.glob(f"{PARTIAL}*"):
+        with contextlib.suppress(OSError):
+            handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
+            if _lock(handle):
+                left.unlink()
+            os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -77,9 +77,11 @@ class Stage:
         """Leave the marker, and let others into the folder."""
         self.begin()
         begun_marker(self.number, self.folder).replace(done_marker(self.number, self.folder))
-        for file in (self._lock, self._reading):
-            if file is not None:
-                file.close()
+        if self._lock is not None:
+            self._lock.truncate(0)
+            self._lock.close()
+        if self._reading is not None:
+            self._reading.close()
 
 
 def data_stage(

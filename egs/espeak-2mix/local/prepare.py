@@ -13,7 +13,6 @@ import csv
 import dataclasses
 import multiprocessing
 import random
-import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from separation.config import Conf
 from separation.corpus.audio import write_int16
 from separation.corpus.lists import SPLITS, Utterance, make_lists, write_lists
 from separation.errors import RecipeError
-from separation.files import atomic_path
+from separation.files import PARTIAL, atomic_path
 from separation.stages import data_stage
 from voices import Voice, draw_voices
 
@@ -172,7 +171,9 @@ def synthesise(job: Job) -> list[str]:
     """
     voice = job.voice
     rng = random.Random(f"{job.seed} {voice.name}")
-    shutil.rmtree(job.folder, ignore_errors=True)  # of another seed, or half of this one
+    for pattern in (f"{voice.name}-[0-9][0-9][0-9].wav", f"{PARTIAL}*"):
+        for old in job.folder.glob(pattern):  # of another seed, or half of this one
+            old.unlink()
     names: list[str] = []
     with Espeak(rng.getrandbits(31)) as espeak:
         espeak.set_voice(voice.accent, voice.variant)

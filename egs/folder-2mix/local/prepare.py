@@ -5,7 +5,6 @@ from __future__ import annotations
 from separation.process import run_command  # isort: split
 
 import math
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +12,15 @@ from pathlib import Path
 
 from recordings import find_recordings, place_recordings, read_genders
 from separation.config import Conf
-from separation.corpus.lists import SPLITS, Utterance, make_lists, split_speakers, write_lists
+from separation.corpus.lists import (
+    SPLITS,
+    Utterance,
+    make_lists,
+    read_sources,
+    split_speakers,
+    write_lists,
+)
+from separation.corpus.made import Made, check_apart
 from separation.errors import RecipeError
 from separation.stages import data_stage
 
@@ -33,12 +40,16 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     corpus_dir = Path(facts["corpus_dir"]).resolve()
     if not corpus_dir.is_dir():
         raise RecipeError(f"--corpus_dir {corpus_dir}: no such folder")
+    check_apart(corpus_dir, data_dir)
     recordings = find_recordings(corpus_dir)
     genders = read_genders(corpus_dir, {r.speaker for r in recordings})
     splits = split(genders, facts["shares"], facts["n_src"], conf["seed"], corpus_dir)
     sources_dir = data_dir / "sources"
+    made = made_before(data_dir)
     begin()
-    clear(data_dir)
+    (data_dir / "sources.csv").unlink(missing_ok=True)
+    made.remove()
+    made.add(name for recording in recordings for name in recording.names)
     paths, problems = place_recordings(
         recordings, sources_dir, facts["mixdown"], conf["nj"], facts["keep_going"]
     )
@@ -80,14 +91,23 @@ def split(
     )
 
 
-def clear(data_dir: Path) -> None:
-    """Remove what an earlier run made of other recordings."""
-    (data_dir / "sources.csv").unlink(missing_ok=True)
+def made_before(data_dir: Path) -> Made:
+    """Find what an earlier run made of its recordings.
+
+    Raises:
+        RecipeError: there are files that no run has made, which are not to be lost.
+    """
     sources_dir = data_dir / "sources"
     if sources_dir.is_symlink():
-        sources_dir.unlink()
-    elif sources_dir.exists():
-        shutil.rmtree(sources_dir)
+        raise RecipeError(f"{sources_dir}: a link, which the recipe did not make; remove it")
+    listed = (data_dir / "sources.csv").is_file()
+    made = Made(sources_dir, [u.path for u in read_sources(data_dir)] if listed else [])
+    if foreign := made.foreign():
+        raise RecipeError(
+            f"{sources_dir / foreign[0]}: in the way, and not made by the recipe; move it to"
+            " another folder"
+        )
+    return made
 
 
 def summarise(utterances: list[Utterance], lists: dict[str, list[str]]) -> None:

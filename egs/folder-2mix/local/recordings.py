@@ -37,6 +37,11 @@ class Recording:
     speaker: str
     stem: str
 
+    @property
+    def names(self) -> set[str]:
+        """Paths below ``sources/`` that it may get: linked to as it is, or written as wav."""
+        return {f"{self.stem}{self.source.suffix.lower()}", f"{self.stem}.wav"}
+
 
 def find_recordings(folder: Path) -> list[Recording]:
     """Find ``<speaker>/**/*.{wav,flac,ogg,mp3}`` below a folder, in the order of their names.

@@ -12,6 +12,7 @@ import pandas as pd
 from librimix import MIXTURES, SIZES, find_folder, read_genders, read_mixtures
 from separation.config import Conf
 from separation.corpus.lists import SPLITS, Utterance, write_lists
+from separation.corpus.made import check_apart
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.files import atomic_path
@@ -27,6 +28,7 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Make ``mixtures/{tr,cv,tt}.csv`` and ``sources.csv``."""
     facts = conf["corpus"]
     corpus_dir = check(facts)
+    check_apart(corpus_dir, data_dir)
     folder = find_folder(corpus_dir, facts["n_src"], facts["sample_rate"], facts["mode"])
     genders = read_genders(facts["speakers"], corpus_dir)
     tables, problems = {}, Problems(facts["keep_going"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from download import download_archives
 from separation.config import Conf
 from separation.corpus.lists import Utterance, make_lists, split_speakers, write_lists
+from separation.corpus.made import check_apart
 from separation.errors import RecipeError
 from separation.stages import data_stage
 
@@ -26,6 +27,7 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
         corpus_dir = Path(facts["corpus_dir"]).resolve()
         if not corpus_dir.is_dir():
             raise RecipeError(f"--corpus_dir {corpus_dir}: no such folder")
+        check_apart(corpus_dir, data_dir)
     else:
         begin()
         corpus_dir = download_archives(facts["base_url"], facts["archives"], data_dir.resolve())

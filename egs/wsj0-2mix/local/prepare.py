@@ -23,6 +23,7 @@ from separation.corpus.lists import (
     read_list,
     write_lists,
 )
+from separation.corpus.made import check_apart
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.files import atomic_path
@@ -41,12 +42,15 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Make ``sources``, ``sources.csv`` and ``lists/``."""
     facts = conf["corpus"]
     corpus_dir = find_corpus_dir(facts["corpus_dir"])
+    check_apart(corpus_dir, data_dir)
     begin()
     (data_dir / "sources.csv").unlink(missing_ok=True)  # nothing is whole until it is there again
     problems = Problems(facts["keep_going"])
     lists = take_lists(data_dir, facts, problems)
     discs = search(corpus_dir)
     sources_dir = data_dir / "sources"
+    if sources_dir.is_symlink():
+        raise RecipeError(f"{sources_dir}: a link, which the recipe did not make; remove it")
     bad = place_recordings(lists, discs, sources_dir, conf, problems)
     advice = "; --allow_partial goes on without missing and bad recordings" if bad else ""
     problems.finish(str(data_dir / "lists"), advice)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from separation.errors import RecipeError
 from separation.evaluation.results import read_results
-from separation.files import atomic_path
+from separation.files import atomic_path, visible
 
 EMPTY = "–"
 LEGEND = (
@@ -27,7 +27,7 @@ def load_results(results_dir: Path) -> pd.DataFrame:
     Raises:
         RecipeError: there is none, or one is not as it should be.
     """
-    paths = sorted(results_dir.glob("*.csv"))
+    paths = visible(results_dir, "*.csv")
     if not paths:
         raise RecipeError(f"{results_dir}: no result file; stage 4 makes them")
     tables = [table for path in paths if not (table := read_results(path)).empty]
