@@ -29,16 +29,16 @@ run() {
 stopped() {
   trap '[ -z "$child" ] || kill -KILL -- "-$child" 2>/dev/null' INT TERM HUP # a second Ctrl-C
   if [ -n "$child" ]; then
-    kill "-$1" "$child" 2>/dev/null || true
+    kill -TERM "$child" 2>/dev/null || true # not INT: a Python that has just started prints at that
     wait "$child" 2>/dev/null || true
     kill -KILL -- "-$child" 2>/dev/null || true
   fi
   echo "run.sh: stopped; the same command resumes from here" >&2
-  exit "$2"
+  exit "$1"
 }
-trap 'stopped INT 130' INT
-trap 'stopped TERM 143' TERM
-trap 'stopped TERM 129' HUP
+trap 'stopped 130' INT
+trap 'stopped 143' TERM
+trap 'stopped 129' HUP
 
 # ---- options, environment, plan -----------------------------------------------------------------
 # Help and mistyped options need no environment.

@@ -13,12 +13,18 @@ from typing import Any
 import yaml
 
 from separation.errors import RecipeError, nearest
-from separation.files import atomic_path
+from separation.files import atomic_path, check_file, read_text
 from separation.ranges import check_values
 from separation.tree import ROOT, corpora, tags
 
 BASE = ROOT / "conf" / "base.yaml"
 Conf = dict[str, Any]
+# Keys that every experiment has, since without them nobody knows what was trained.
+REQUIRED = [
+    *("model", "corpus.name", "corpus.sample_rate", "corpus.n_src", "net_conf.num_spks"),
+    *(f"net_conf.{letter}" for letter in ("N", "L", "B", "H", "P", "X", "R")),
+    *("net_conf.norm", "net_conf.activate", "net_conf.causal"),
+]
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -56,20 +62,26 @@ def load_corpus_config(corpus: str, overrides: list[str]) -> Conf:
 def load_resolved(exp_dir: Path, overrides: list[str] | None = None) -> Conf:
     """Read the resolved configuration of an experiment folder, with overrides on top.
 
-    Keys that there were not when it was written have their defaults.
+    Keys added since it was written take their defaults.
+
+    Raises:
+        RecipeError: missing, damaged, or without a key that every experiment has.
     """
     path = exp_dir / "conf.yaml"
-    if not path.is_file():
-        raise RecipeError(f"{path}: not there; train first (stage 3) or give another --exp_dir")
-    conf = read_yaml(path)
-    _fill(conf, read_yaml(BASE))
-    return _override(conf, overrides or [])
-
-
-def _fill(conf: Conf, defaults: Conf) -> None:
-    for key, default in defaults.items():
-        if isinstance(conf.setdefault(key, default), dict) and isinstance(default, dict):
-            _fill(conf[key], default)
+    check_file(path, "train first (stage 3), or give another --exp_dir")
+    written = read_yaml(path)
+    for key in REQUIRED:
+        place: Any = written
+        for name in key.split("."):
+            if not isinstance(place, dict) or place.get(name) is None:
+                raise RecipeError(f"{path}: key '{key}' is missing; it says what was trained")
+            place = place[name]
+    conf = read_yaml(BASE)
+    _merge(conf, written, str(path), new_keys=True)
+    check_values(conf, str(path))
+    _override(conf, overrides or [])
+    check_values(conf)
+    return conf
 
 
 def save_resolved(conf: Conf, path: Path) -> None:
@@ -80,11 +92,10 @@ def save_resolved(conf: Conf, path: Path) -> None:
 
 def read_yaml(path: Path) -> Conf:
     """Read a YAML file that holds a mapping."""
+    text = read_text(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RecipeError(f"{path}: no such file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if content is None:
         return {}
@@ -141,16 +152,20 @@ def _override(conf: Conf, overrides: list[str]) -> Conf:
     return conf
 
 
-def _merge(conf: Conf, changes: Conf, source: str, prefix: str = "") -> None:
-    """Merge ``changes`` into ``conf`` in place; every key must be there already."""
+def _merge(
+    conf: Conf, changes: Conf, source: str, prefix: str = "", new_keys: bool = False
+) -> None:
+    """Merge ``changes`` into ``conf`` in place; keys must be there already unless ``new_keys``."""
     for key, value in changes.items():
         name = f"{prefix}{key}"
-        if key not in conf:
+        if key not in conf and new_keys:
+            conf[key] = value
+        elif key not in conf:
             raise RecipeError(f"{source}: unknown key '{name}'{nearest(str(key), map(str, conf))}")
-        if isinstance(conf[key], dict):
+        elif isinstance(conf[key], dict):
             if not isinstance(value, dict):
                 raise RecipeError(f"{source}: '{name}' must hold keys and values")
-            _merge(conf[key], value, source, f"{name}.")
+            _merge(conf[key], value, source, f"{name}.", new_keys)
         else:
             conf[key] = _converted(value, conf[key], name, source)
 

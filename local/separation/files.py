@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from separation.errors import RecipeError
 
+LONGEST_NAME = 250  # bytes; file systems take 255, and a file's name has a suffix
 PARTIAL = ".partial-"  # begins the name of a file that is being written
 
 
@@ -59,6 +61,64 @@ def writing(path: str | Path) -> Iterator[None]:
         raise RecipeError(f"{path}: cannot be written (disk full?): {what}") from error
 
 
+def check_file(path: Path, remedy: str = "") -> None:
+    """See that there is a file that can be read from its beginning to its end.
+
+    Raises:
+        RecipeError: says what is there in its place; ``remedy`` is what to do if nothing is.
+    """
+    hint = f"; {remedy}" if remedy else ""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        what = "a link to nowhere" if path.is_symlink() else "no such file"
+        raise RecipeError(f"{path}: {what}{hint}") from error
+    except (OSError, ValueError) as error:  # a loop of links, a name too long, a NUL in it
+        raise RecipeError(f"{path}: {getattr(error, 'strerror', None) or error}{hint}") from error
+    if stat.S_ISDIR(mode):
+        raise RecipeError(f"{path}: a folder, but a file is needed{hint}")
+    if not stat.S_ISREG(mode):
+        raise RecipeError(f"{path}: a pipe or device, but a file is needed{hint}")
+
+
+def read_text(path: Path, remedy: str = "") -> str:
+    """Read a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        RecipeError: missing (``remedy`` says what to do), not a file, not text in UTF-8.
+    """
+    check_file(path, remedy)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not a text file in UTF-8") from error
+    if "\0" in text:
+        raise RecipeError(f"{path}: not a text file: it has NUL characters")
+    return text
+
+
+def check_name(text: str, where: str) -> str:
+    """See that a name from a file may name a file or a folder; returns it.
+
+    Args:
+        text: the name.
+        where: file, line and column, for the message.
+
+    Raises:
+        RecipeError: it is empty, leads elsewhere, or no file system takes it.
+    """
+    wrong = ""
+    if text in ("", ".", "..") or "/" in text or "\\" in text:
+        wrong = "leads to another folder" if text else "is empty"
+    elif not text.isprintable():
+        wrong = "has control characters"
+    elif len(text.encode(errors="surrogatepass")) > LONGEST_NAME:
+        wrong = f"is longer than {LONGEST_NAME} bytes"
+    if wrong:
+        raise RecipeError(f"{where}: {text[:80]!r} {wrong}, so it cannot name a file")
+    return text
+
+
 def visible(folder: Path, pattern: str) -> list[Path]:
     """Files of a folder that fit a pattern, sorted; hidden ones, such as half-written ones, not."""
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
@@ -83,7 +143,7 @@ def _claim(path: Path) -> tuple[int, Path]:
     """Make a temporary file beside ``path``, locked as long as the returned handle is open."""
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
-        if _lock(handle) and Path(name).exists():  # else another process has swept it
+        if _lock(handle) is not False and Path(name).exists():  # not swept meanwhile
             return handle, Path(name)
         os.close(handle)
 
@@ -98,9 +158,12 @@ def _sweep(folder: Path) -> None:
             os.close(handle)
 
 
-def _lock(handle: int) -> bool:
+def _lock(handle: int) -> bool | None:
+    """Lock a file; false where another process has it, None where the file system has no locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True

@@ -61,9 +61,11 @@ def begin_script() -> None:
 def run_command(main: Callable[[], None]) -> None:
     """Run a stage's ``main``; a :class:`RecipeError` ends it with one line and exit status 1.
 
-    A full disk or a missing permission is told in one line as well; Ctrl-C exits with 130.
+    A full disk or a missing permission is told in one line as well; Ctrl-C and SIGTERM exit with
+    130.
     """
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the quiet start is over
+    for number in (signal.SIGINT, signal.SIGTERM):  # both unwind from here on, and clear up
+        signal.signal(number, signal.default_int_handler)
     try:
         main()
     except RecipeError as error:

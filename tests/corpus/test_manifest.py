@@ -107,7 +107,7 @@ def test_a_voice_in_tr_and_tt_is_named(corpus):
     ("change", "says"),
     [
         (lambda t: t.drop(columns="source_2_path"), "column 'source_2_path' is missing"),
-        (lambda t: t.assign(mixture_ID="same"), "tt.csv:3: mixture same stands there twice"),
+        (lambda t: t.assign(mixture_ID="same"), "tt.csv:3: mixture_ID same is there twice"),
         (lambda t: t.assign(length="long"), "tt.csv:2: length 'long'"),
         (lambda t: t.assign(length=0), "tt.csv:2: length '0'"),
         (lambda t: t.assign(source_1_path="gone.wav"), r"tt.csv:2: source_1_path .*gone.wav"),

@@ -105,8 +105,15 @@ def test_one_split_anew_keeps_the_others(tmp_path):
     ("content", "message"),
     [
         ("corpus,tag\na,b\n", "column 'split' is missing"),
-        ("", "not a CSV file"),
-        (f"{','.join(COLUMNS)}\n{'a,' * 6}nonsense{',' * (len(COLUMNS) - 7)}\n", "is not a number"),
+        ("", "column 'corpus' is missing"),
+        (f"{','.join(COLUMNS)}\n{'a,' * 4}nonsense{',' * (len(COLUMNS) - 5)}\n", "is not a number"),
+        (f"{','.join(COLUMNS)}\n{'a,' * 4}{',' * (len(COLUMNS) - 5)}\n", ":2: n_mixtures is empty"),
+        (f"{','.join(COLUMNS)}\n{'a,' * 4}inf{',' * (len(COLUMNS) - 5)}\n", "'inf' is not a whole"),
+        (
+            f"{','.join(COLUMNS)}\n{'../,' * 4}{',' * (len(COLUMNS) - 5)}\n",
+            "corpus: '../' leads to",
+        ),
+        (f"{','.join(COLUMNS)}\na,b\n", ":2: 2 cells, but"),
     ],
 )
 def test_bad_result_file(tmp_path, content, message):
@@ -122,7 +129,9 @@ def test_missing_result_file(tmp_path):
 
 def test_epochs(tmp_path):
     assert trained_epochs(tmp_path) is None
-    (tmp_path / "metrics.csv").write_text("epoch,loss\n0,1\n1,\n11,-3\n")
+    (tmp_path / "metrics.csv").write_text(
+        "epoch,lr,loss,val_loss\n0,.1,1,\n1,.1,,inf\n11,.1,-3,-4\n"
+    )
     assert trained_epochs(tmp_path) == 12
 
 

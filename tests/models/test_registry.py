@@ -148,8 +148,8 @@ def test_another_program_loads_the_file(tmp_path, tag, imports):
 
 
 def test_missing_and_broken_model_files_are_named(tmp_path):
-    with pytest.raises(RecipeError, match=r"best_model.pth: not there; train first"):
+    with pytest.raises(RecipeError, match=r"best_model.pth: no such file; train first"):
         load_model(tmp_path)
     (tmp_path / "best_model.pth").write_bytes(b"nonsense")
-    with pytest.raises(RecipeError, match=r"best_model.pth: not a model file"):
+    with pytest.raises(RecipeError, match=r"best_model.pth: not a model: damaged or cut short"):
         load_model(tmp_path)

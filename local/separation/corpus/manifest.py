@@ -6,6 +6,7 @@ Entry points: :func:`make_manifests` writes them (stage 2), :func:`read_manifest
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from separation.corpus.wav16 import read_wav16
 from separation.errors import RecipeError
 from separation.files import atomic_path
 from separation.process import parallel
+from separation.tables import Column, check_unique, read_csv
 
 BATCH = 32  # mixtures handed to a process at a time
 PARTIAL = "-partial"  # ends the fingerprint of a corpus that is not whole
@@ -182,39 +184,21 @@ def read_manifest(path: Path, n_src: int) -> pd.DataFrame:
         RecipeError: no such file, a missing column, a path that is not there, a double id, a bad
         length.
     """
-    if not path.is_file():
-        raise RecipeError(f"{path}: not there; stage 2 makes it")
     paths = ["mixture_path", *(f"source_{i + 1}_path" for i in range(n_src))]
-    try:
-        table = pd.read_csv(path, dtype={"mixture_ID": str})
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not a CSV file: {error}") from error
-    for column in ["mixture_ID", *paths, "length"]:
-        if column not in table:
-            raise RecipeError(f"{path}: column '{column}' is missing")
+    columns = {
+        "mixture_ID": Column("name"),
+        **dict.fromkeys(paths, Column()),
+        "length": Column("count", least=1),
+    }
+    table = read_csv(path, columns, others=Column(may_be_empty=True), remedy="stage 2 makes it")
     if table.empty:
         raise RecipeError(f"{path}: no mixture in it")
-    double = table["mixture_ID"].duplicated()
-    if double.any():
-        row = int(np.flatnonzero(double)[0])
-        raise RecipeError(
-            f"{path}:{row + 2}: mixture {table['mixture_ID'][row]} stands there twice"
-        )
-    lengths = pd.to_numeric(table["length"], errors="coerce")
-    bad = ~(lengths > 0)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise RecipeError(
-            f"{path}:{row + 2}: length '{table['length'][row]}' is not a sample count"
-        )
-    table["length"] = lengths.astype(int)
+    check_unique(path, table, "mixture_ID")
     for column in paths:
-        table[column] = [str(path.parent / name) for name in table[column].astype(str)]
-        for row, name in enumerate(table[column]):
-            if not Path(name).is_file():
-                raise RecipeError(f"{path}:{row + 2}: {column} {name} does not exist")
-    speakers = [c for c in table if c.startswith(("speaker_", "gender_"))]
-    table[speakers] = table[speakers].astype(object).where(table[speakers].notna(), "").astype(str)
+        table[column] = [str(path.parent / name) for name in table[column]]
+        for line, name in zip(table.attrs["lines"], table[column], strict=True):
+            if not os.path.isfile(name):
+                raise RecipeError(f"{path}:{line}: {column} {name} does not exist")
     return table
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from separation.errors import RecipeError
-from separation.files import atomic_path
+from separation.files import atomic_path, read_text
+from separation.tables import Column, check_unique, read_csv
 
 SCORES = ["si_sdr", "si_sdri", "sdr", "sdri", "snr", "stoi", "pesq"]
 COLUMNS = [
@@ -18,6 +18,9 @@ COLUMNS = [
     *["parameters", "macs_per_second", "real_time_factor", "latency_ms"],
     *["epochs", "commit", "date", "command", "data_fingerprint"],
 ]
+
+TEXTS = ["commit", "date", "command", "data_fingerprint"]
+COSTS = ["parameters", "macs_per_second", "real_time_factor", "latency_ms", "epochs"]
 
 
 @dataclass(frozen=True)
@@ -97,25 +100,20 @@ def read_results(path: Path) -> pd.DataFrame:
     Raises:
         RecipeError: missing, not a CSV file, or a column is missing.
     """
-    texts = ["corpus", "tag", "split", "subset", "commit", "date", "command", "data_fingerprint"]
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(texts, str))
-    except FileNotFoundError as error:
-        raise RecipeError(f"{path}: not there; stage 4 makes it") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not a CSV file: {error}") from error
-    for column in COLUMNS:
-        if column not in table:
-            raise RecipeError(f"{path}: column '{column}' is missing; stage 4 writes the file anew")
-    table[texts] = table[texts].fillna("")
-    for column in [c for c in COLUMNS if c not in texts]:
-        numbers = pd.to_numeric(table[column], errors="coerce")
-        bad = numbers.isna() & table[column].notna()
-        if bad.any():
-            row = int(bad.to_numpy().argmax())
-            raise RecipeError(f"{path}:{row + 2}: {column} '{table[column][row]}' is not a number")
-        table[column] = numbers
-    return table
+    table = read_csv(
+        path,
+        {
+            **{name: Column("name") for name in ("corpus", "tag", "split", "subset")},
+            **{name: Column(may_be_empty=True) for name in TEXTS},
+            "n_mixtures": Column("count", least=0),
+            "n_failed": Column("count", least=0),
+            **{name: Column("number", may_be_empty=True, least=0) for name in COSTS},
+            "si_sdri": Column("number", may_be_empty=True),
+        },
+        others=Column("number", required=False, may_be_empty=True),
+        remedy="stage 4 writes the file",
+    )
+    return table.reindex(columns=list(dict.fromkeys([*COLUMNS, *table])))
 
 
 def trained_epochs(exp_dir: Path) -> int | None:
@@ -123,8 +121,50 @@ def trained_epochs(exp_dir: Path) -> int | None:
     path = exp_dir / "metrics.csv"
     if not path.is_file():
         return None
-    epochs = pd.read_csv(path)["epoch"].dropna()
+    epochs = read_training_log(path)["epoch"]
     return int(epochs.max()) + 1 if len(epochs) else None
+
+
+def read_training_log(path: Path) -> pd.DataFrame:
+    """Read the log of a training, a row an epoch; a loss that is no number is NaN.
+
+    Raises:
+        RecipeError: missing, not CSV, or a column or number is missing.
+    """
+    table = read_csv(
+        path,
+        {
+            "epoch": Column("count", least=0),
+            "lr": Column("number", least=0),
+            "loss": Column("number", may_be_empty=True, finite=False),
+            "val_loss": Column("number", may_be_empty=True, finite=False),
+        },
+        others=Column("number", required=False, may_be_empty=True, finite=False),
+    )
+    check_unique(path, table, "epoch")
+    return table
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read the scores of a split, a row a mixture.
+
+    Raises:
+        RecipeError: missing, not CSV, or a column or number is missing.
+    """
+    header = read_text(path).partition("\n")[0].split(",")
+    texts = [name.strip() for name in header if name.startswith(("speaker_", "gender_"))]
+    table = read_csv(
+        path,
+        {
+            "mixture_ID": Column("name"),
+            "failure": Column(required=False, may_be_empty=True),
+            **{name: Column(may_be_empty=True) for name in texts},
+        },
+        others=Column("number", required=False, may_be_empty=True),
+        remedy="stage 4 writes the file",
+    )
+    check_unique(path, table, "mixture_ID")
+    return table
 
 
 def corpus_and_tag(name: str, corpus: str) -> tuple[str, str]:
