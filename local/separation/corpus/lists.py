@@ -19,6 +19,7 @@ from pathlib import Path
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.tables import SOURCES, read_table
 
 SPLITS = ("tr", "cv", "tt")
 MAX_GAIN_DB = 2.5
@@ -175,16 +176,13 @@ def list_path(data_dir: Path, n_src: int, split: str) -> Path:
 
 
 def read_sources(data_dir: Path) -> list[Utterance]:
-    """Read ``sources.csv``, the recordings in use."""
-    path = data_dir / "sources.csv"
-    if not path.is_file():
-        raise RecipeError(f"{path}: not there; stage 0 makes it")
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = {"path", "speaker", "gender", "split"} - set(reader.fieldnames or [])
-        if missing:
-            raise RecipeError(f"{path}: column '{sorted(missing)[0]}' is missing")
-        return [Utterance(r["path"], r["speaker"], r["gender"], r["split"]) for r in reader]
+    """Read ``sources.csv``, the recordings in use.
+
+    Raises:
+        RecipeError: no such file, or a cell that is not as :data:`SOURCES` demands.
+    """
+    table = read_table(data_dir / "sources.csv", SOURCES, "stage 0 makes it")
+    return [Utterance(*row) for row in table[list(SOURCES)].itertuples(index=False)]
 
 
 def read_split(
