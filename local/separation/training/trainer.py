@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -41,7 +40,7 @@ from separation.training.acceleration import (
     pick_compile,
     pick_precision,
 )
-from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint
+from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint, read_checkpoint
 from separation.training.losses import PITNegSISDR
 from separation.training.progress import EpochLog
 from separation.training.resume import newest_checkpoint
@@ -115,8 +114,7 @@ class Training:
         )
         rounded = self.precision == "bf16" and not self.compiled
         with bfloat16_products(trainer.strategy.root_device) if rounded else nullcontext():
-            # Checkpoints are our own and hold the configuration, which is plain values.
-            trainer.fit(system, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
+            trainer.fit(system, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
         if trainer.interrupted:
             raise KeyboardInterrupt
         if not best.best_model_path:
@@ -124,7 +122,7 @@ class Training:
                 "training ended before it was validated once; give more training.max_minutes"
             )
         if trainer.is_global_zero:
-            state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
+            state = read_checkpoint(Path(best.best_model_path), system.model)
             system.load_state_dict(state["state_dict"])
             save_model(system.model, self.exp_dir / "best_model.pth")
             score = float(state["callbacks"][best.state_key]["current_score"])
