@@ -9,7 +9,6 @@ from __future__ import annotations
 from separation.process import run_command  # isort: split
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -17,11 +16,12 @@ import pandas as pd
 from separation.config import ROOT, load_resolved
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
-from separation.evaluation.results import corpus_and_tag, read_scores, read_training_log
+from separation.evaluation.results import corpus_and_tag
 from separation.files import alone, atomic_path
 from separation.report.page import SystemPage, find_examples, write_page
 from separation.report.plots import improvement_plot, training_curve
 from separation.report.tables import load_results, terminal_text, write_markdown
+from separation.tables import SCORES, TRAINING_LOG, Columns, read_table
 
 
 def main() -> None:
@@ -54,10 +54,10 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
     """
     corpus, tag = corpus_and_tag(exp_dir.resolve().name, load_resolved(exp_dir)["corpus"]["name"])
     plots, examples = {}, []
-    epochs = read_if_there(read_training_log, exp_dir / "metrics.csv", problems)
+    epochs = read_if_there(exp_dir / "metrics.csv", TRAINING_LOG, problems)
     if epochs is not None:
         plots["training"] = training_curve(epochs, f"{corpus}, {tag}")
-    scores = read_if_there(read_scores, exp_dir / "eval_tt" / "metrics.csv", problems)
+    scores = read_if_there(exp_dir / "eval_tt" / "metrics.csv", SCORES, problems)
     if scores is not None:
         if "si_sdri" in scores and scores["si_sdri"].notna().any():
             plots["si_sdri_tt"] = improvement_plot(scores, f"{corpus}, {tag}, tt")
@@ -68,14 +68,12 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
     return SystemPage(corpus, tag, plots, examples)
 
 
-def read_if_there(
-    read: Callable[[Path], pd.DataFrame], path: Path, problems: Problems
-) -> pd.DataFrame | None:
+def read_if_there(path: Path, columns: Columns, problems: Problems) -> pd.DataFrame | None:
     """Read a table; None where it is not there, holds no row or is damaged."""
     if not path.exists():
         return None
     try:
-        table = read(path)
+        table = read_table(path, columns)
     except RecipeError as error:
         problems.add(str(error))
         return None

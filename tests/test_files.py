@@ -40,7 +40,7 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(error, message, tmp_path)
 
 
 def test_what_a_killed_process_left_is_swept_and_what_is_being_written_is_not(tmp_path):
-    (tmp_path / ".partial-left.csv").write_text("half")
+    (tmp_path / ".partial-0a1b2c3d.csv").write_text("half")
     with atomic_path(tmp_path / "slow.csv") as slow:
         slow.write_text("slow")
         with atomic_path(tmp_path / "quick.csv") as quick:

@@ -101,8 +101,12 @@ class Recipe:
         shutil.copytree(
             ROOT / "local", root / "local", ignore=shutil.ignore_patterns("__pycache__")
         )
-        check = root / "local" / "separation" / "training" / "check.py"
-        check.write_text(CHECK)
+        training = root / "local" / "separation" / "training"
+        (training / "check.py").write_text(CHECK)
+        resume = (training / "resume.py").read_text()
+        (training / "resume.py").write_text(
+            resume.replace("read_checkpoint(checkpoint, build_model(conf))", "pass")
+        )
         (root / "path.sh").write_text(
             f'export PATH="{Path(sys.executable).parent}:$PATH" PYTHONPATH="$PWD/local"\n'
         )

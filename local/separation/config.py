@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from separation.errors import RecipeError, nearest
-from separation.files import atomic_path, check_file, read_text
+from separation.files import atomic_path, read_text, require_file
 from separation.ranges import check_values
 from separation.tree import ROOT, corpora, tags
 
@@ -68,7 +68,7 @@ def load_resolved(exp_dir: Path, overrides: list[str] | None = None) -> Conf:
         RecipeError: missing, damaged, or without a key that every experiment has.
     """
     path = exp_dir / "conf.yaml"
-    check_file(path, "train first (stage 3), or give another --exp_dir")
+    require_file(path, "train first (stage 3), or give another --exp_dir")
     written = read_yaml(path)
     for key in REQUIRED:
         place: Any = written

@@ -1,20 +1,96 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and what a file may be called.
+
+Entry points: :func:`atomic_path` to write a file, :func:`require_file` before one is read,
+:func:`check_name` before a name that was read becomes part of a path.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import re
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from separation.errors import RecipeError
 
-LONGEST_NAME = 250  # bytes; file systems take 255, and a file's name has a suffix
+LONGEST_NAME = 255  # bytes, of a file or folder on common file systems
 PARTIAL = ".partial-"  # begins the name of a file that is being written
+# Those of tempfile.mkstemp; writers of their own kind, such as wav16, use others.
+PARTIAL_NAME = re.compile(re.escape(PARTIAL) + r"[a-z0-9_]{8}(\.[^.]*)?")
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def require_file(path: str | Path, advice: str = "") -> None:
+    """See that a path leads to a regular file; reading a pipe would wait for its writer.
+
+    Args:
+        path: of the file.
+        advice: what to do if there is none, such as ``stage 2 makes it``.
+
+    Raises:
+        RecipeError: says what is there instead.
+    """
+    try:
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+        problem = f"{KINDS.get(kind, 'something else')}, not a file"
+        if kind == stat.S_IFREG:
+            return
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: NUL in the path
+        problem = "a link to nothing" if Path(path).is_symlink() else "no such file"
+    except OSError as error:  # a loop of links, a name that is too long, no permission
+        problem = str(error.strerror).lower()
+    raise RecipeError(f"{path}: {problem}{advice and f'; {advice}'}")
+
+
+def read_text(path: Path, advice: str = "") -> str:
+    """Read a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        RecipeError: missing (``advice`` says what to do), not a file, not text in UTF-8.
+    """
+    require_file(path, advice)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not a text file in UTF-8") from error
+    if "\0" in text:
+        raise RecipeError(f"{path}: not a text file: it has NUL characters")
+    return text
+
+
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder that fit a pattern, sorted; hidden ones, such as half-written ones, not."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def check_name(name: str) -> str:
+    """Say why a text that was read must not become part of a path; empty if it may.
+
+    A name is one file or folder inside the folder where it is written, and nothing else.
+    """
+    if not name:
+        return "is empty"
+    if "/" in name or name in (".", ".."):
+        return "leads to another folder"
+    if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
+        return "has control characters"
+    try:
+        size = len(os.fsencode(name))
+    except UnicodeEncodeError:
+        return "cannot be a file name"
+    return f"is longer than {LONGEST_NAME} bytes" if size > LONGEST_NAME else ""
 
 
 @contextlib.contextmanager
@@ -22,7 +98,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; it becomes ``path`` when the block ends well.
 
     The temporary name keeps the suffix, so that writers that look at it still work. When the block
-    raises (a full disk, Ctrl-C), the temporary file is removed and ``path`` stays as it was.
+    raises (a full disk, Ctrl-C), the temporary file is removed and ``path`` stays as it was. A
+    temporary file that a killed process left in the folder is removed by the next one that writes
+    there.
 
     Raises:
         RecipeError: it cannot be written; names the file and says why.
@@ -61,73 +139,11 @@ def writing(path: str | Path) -> Iterator[None]:
         raise RecipeError(f"{path}: cannot be written (disk full?): {what}") from error
 
 
-def check_file(path: Path, remedy: str = "") -> None:
-    """See that there is a file that can be read from its beginning to its end.
-
-    Raises:
-        RecipeError: says what is there in its place; ``remedy`` is what to do if nothing is.
-    """
-    hint = f"; {remedy}" if remedy else ""
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError) as error:
-        what = "a link to nowhere" if path.is_symlink() else "no such file"
-        raise RecipeError(f"{path}: {what}{hint}") from error
-    except (OSError, ValueError) as error:  # a loop of links, a name too long, a NUL in it
-        raise RecipeError(f"{path}: {getattr(error, 'strerror', None) or error}{hint}") from error
-    if stat.S_ISDIR(mode):
-        raise RecipeError(f"{path}: a folder, but a file is needed{hint}")
-    if not stat.S_ISREG(mode):
-        raise RecipeError(f"{path}: a pipe or device, but a file is needed{hint}")
-
-
-def read_text(path: Path, remedy: str = "") -> str:
-    """Read a text file in UTF-8, with or without a byte order mark.
-
-    Raises:
-        RecipeError: missing (``remedy`` says what to do), not a file, not text in UTF-8.
-    """
-    check_file(path, remedy)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not a text file in UTF-8") from error
-    if "\0" in text:
-        raise RecipeError(f"{path}: not a text file: it has NUL characters")
-    return text
-
-
-def check_name(text: str, where: str) -> str:
-    """See that a name from a file may name a file or a folder; returns it.
-
-    Args:
-        text: the name.
-        where: file, line and column, for the message.
-
-    Raises:
-        RecipeError: it is empty, leads elsewhere, or no file system takes it.
-    """
-    wrong = ""
-    if text in ("", ".", "..") or "/" in text or "\\" in text:
-        wrong = "leads to another folder" if text else "is empty"
-    elif not text.isprintable():
-        wrong = "has control characters"
-    elif len(text.encode(errors="surrogatepass")) > LONGEST_NAME:
-        wrong = f"is longer than {LONGEST_NAME} bytes"
-    if wrong:
-        raise RecipeError(f"{where}: {text[:80]!r} {wrong}, so it cannot name a file")
-    return text
-
-
-def visible(folder: Path, pattern: str) -> list[Path]:
-    """Files of a folder that fit a pattern, sorted; hidden ones, such as half-written ones, not."""
-    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
-
-
 def _replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
-    handle, temporary = _claim(path)
+    sweep(path.parent)
+    handle, name = _locked_file(path)
+    temporary = Path(name)
     try:
         yield temporary
         umask = os.umask(0)
@@ -139,31 +155,23 @@ def _replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
 
 
-def _claim(path: Path) -> tuple[int, Path]:
-    """Make a temporary file beside ``path``, locked as long as the returned handle is open."""
+def _locked_file(path: Path) -> tuple[int, str]:
+    """Make a temporary file beside ``path`` and hold a lock on it, as long as it is open."""
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
-        if _lock(handle) is not False and Path(name).exists():  # not swept meanwhile
-            return handle, Path(name)
-        os.close(handle)
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        if os.fstat(handle).st_nlink:
+            return handle, name
+        os.close(handle)  # swept before it was locked
 
 
-def _sweep(folder: Path) -> None:
-    """Remove temporary files that nobody has locked: of processes that were killed."""
-    for left in folder.glob(f"{PARTIAL}*"):
-        with contextlib.suppress(OSError):
-            handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
-            if _lock(handle):
-                left.unlink()
-            os.close(handle)
-
-
-def _lock(handle: int) -> bool | None:
-    """Lock a file; false where another process has it, None where the file system has no locks."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
+@cache  # once a process and folder: some folders have 100,000 files
+def sweep(folder: Path) -> None:
+    """Remove the temporary files of :func:`atomic_path` that no process holds any more."""
+    for entry in os.scandir(folder):
+        if not PARTIAL_NAME.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+            continue
+        with contextlib.suppress(OSError), open(entry.path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(entry.path)

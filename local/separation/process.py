@@ -8,6 +8,7 @@ process that they work for.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from separation.errors import RecipeError
+from separation.errors import RecipeError, one_line
 
 PARENT = "RECIPE_PARENT"  # environment: the process that a stage was started by and ends with
 POLL_SECONDS = 0.5
@@ -59,13 +60,18 @@ def begin_script() -> None:
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a stage's ``main``; a :class:`RecipeError` ends it with one line and exit status 1.
+    """Run a stage's ``main``; an error that a user can mend ends it with one line and status 1.
 
-    A full disk or a missing permission is told in one line as well; Ctrl-C and SIGTERM exit with
-    130.
+    These are :class:`RecipeError`, every error of the operating system (a full disk, a missing
+    permission) and too little memory. Ctrl-C and SIGTERM exit with 130. Anything else is a bug and
+    keeps its traceback.
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # both unwind from here on, and clear up
         signal.signal(number, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that is not UTF-8 is printed with escapes.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
     except RecipeError as error:
@@ -73,7 +79,10 @@ def run_command(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        sys.exit(f"error: {error.filename or 'writing'}: {error.strerror}")
+        where = f"{error.filename}: " if error.filename else "reading or writing failed: "
+        sys.exit(f"error: {one_line(where + str(error.strerror))}")
+    except MemoryError as error:
+        sys.exit(f"error: {one_line(f'not enough memory: {error}'.removesuffix(': '))}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -207,7 +207,7 @@ def test_plots_of_one_epoch_and_of_unknown_genders():
 def test_damaged_files_are_named_left_out_and_the_rest_is_reported(
     results_dir, exp_root, monkeypatch, capsys
 ):
-    (results_dir / "bad.csv").write_text("corpus,tag\n1\n")
+    (results_dir / "bad.csv").write_text("corpus,tag\na,b\n")
     (results_dir / ".partial-x.csv").write_text("half")  # hidden: no result
     damaged = exp_root / "toy_damaged"
     shutil.copytree(exp_root / "toy_small", damaged)
@@ -221,7 +221,7 @@ def test_damaged_files_are_named_left_out_and_the_rest_is_reported(
         report.main()
     told = capsys.readouterr().err.splitlines()
     assert [line.split(": ", 1)[0] for line in told] == [
-        f"{results_dir / 'bad.csv'}:2",
+        f"{results_dir / 'bad.csv'}",
         f"{damaged / 'metrics.csv'}",
         f"{damaged / 'eval_tt' / 'examples' / 'c' / 's1.wav'}",
         f"{exp_root / 'toy_empty' / 'conf.yaml'}",

@@ -11,7 +11,7 @@ import soundfile
 import soxr
 
 from separation.errors import RecipeError
-from separation.files import atomic_path, check_file
+from separation.files import atomic_path, require_file
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def audio_info(path: str | Path) -> AudioInfo:
     Raises:
         RecipeError: the file is missing or is not audio.
     """
-    check_file(Path(path))
+    require_file(Path(path))
     try:
         info = soundfile.info(str(path))
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:

@@ -19,7 +19,7 @@ from pathlib import Path
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.files import atomic_path, check_name, read_text
-from separation.tables import Column, read_csv
+from separation.tables import SOURCES, read_table
 
 SPLITS = ("tr", "cv", "tt")
 MAX_GAIN_DB = 2.5
@@ -176,17 +176,13 @@ def list_path(data_dir: Path, n_src: int, split: str) -> Path:
 
 
 def read_sources(data_dir: Path) -> list[Utterance]:
-    """Read ``sources.csv``, the recordings in use."""
-    path = data_dir / "sources.csv"
-    columns = {
-        "path": Column(),
-        "speaker": Column(may_be_empty=True),
-        "gender": Column(may_be_empty=True),
-        "split": Column(),
-    }
-    others = Column(may_be_empty=True)
-    table = read_csv(path, columns, others, remedy="stage 0 makes it")
-    return [Utterance(*row) for row in table[list(columns)].itertuples(index=False)]
+    """Read ``sources.csv``, the recordings in use.
+
+    Raises:
+        RecipeError: no such file, or a cell that is not as :data:`SOURCES` demands.
+    """
+    table = read_table(data_dir / "sources.csv", SOURCES, "stage 0 makes it")
+    return [Utterance(*row) for row in table[list(SOURCES)].itertuples(index=False)]
 
 
 def read_split(
@@ -242,7 +238,7 @@ def read_list(path: Path, n_src: int, problems: Problems | None = None) -> list[
         RecipeError: missing, not text, or no mixture in it.
     """
     problems = problems or Problems()
-    texts = read_text(path, remedy="stage 0 makes it").splitlines()
+    texts = read_text(path, "stage 0 makes it").splitlines()
     lines: list[ListLine] = []
     seen: dict[str, int] = {}
     for number, text in enumerate(texts, 1):
@@ -288,5 +284,6 @@ def parse_line(text: str, where: str) -> ListLine:
                 " below them, such as wsj0/si_tr_s/011/011a0101.wav"
             )
     line = ListLine(paths, gains, where)
-    check_name(line.mixture_id, where)
+    if problem := check_name(f"{line.mixture_id}.wav"):
+        raise RecipeError(f"{where}: mixture {line.mixture_id} {problem}")
     return line

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import zlib
 from pathlib import Path
 
@@ -22,12 +23,13 @@ from separation.corpus.mixing import channel_names
 from separation.corpus.problems import Problems
 from separation.corpus.wav16 import read_wav16
 from separation.errors import RecipeError
-from separation.files import atomic_path
+from separation.files import atomic_path, require_file
 from separation.process import parallel
-from separation.tables import Column, check_unique, read_csv
+from separation.tables import manifest_columns, read_table
 
 BATCH = 32  # mixtures handed to a process at a time
 PARTIAL = "-partial"  # ends the fingerprint of a corpus that is not whole
+FINGERPRINT = re.compile(rf"[0-9a-f]{{16}}({PARTIAL})?")
 
 
 def make_manifests(
@@ -181,31 +183,29 @@ def read_manifest(path: Path, n_src: int) -> pd.DataFrame:
     """Read a manifest, ours or LibriMix's; paths in it become absolute.
 
     Raises:
-        RecipeError: no such file, a missing column, a path that is not there, a double id, a bad
-        length.
+        RecipeError: no such file, no mixture, or a cell that is not as
+            :func:`separation.tables.manifest_columns` demands.
     """
-    paths = ["mixture_path", *(f"source_{i + 1}_path" for i in range(n_src))]
-    columns = {
-        "mixture_ID": Column("name"),
-        **dict.fromkeys(paths, Column()),
-        "length": Column("count", least=1),
-    }
-    table = read_csv(path, columns, others=Column(may_be_empty=True), remedy="stage 2 makes it")
+    table = read_table(path, manifest_columns(n_src), "stage 2 makes it")
     if table.empty:
-        raise RecipeError(f"{path}: no mixture in it")
-    check_unique(path, table, "mixture_ID")
-    for column in paths:
-        table[column] = [str(path.parent / name) for name in table[column]]
-        for line, name in zip(table.attrs["lines"], table[column], strict=True):
-            if not os.path.isfile(name):
-                raise RecipeError(f"{path}:{line}: {column} {name} does not exist")
+        raise RecipeError(f"{path}: no mixture in it; stage 2 makes it")
     return table
 
 
 def read_fingerprint(wav_dir: Path) -> str:
-    """The corpus fingerprint that stage 2 wrote, or nothing for a corpus that has none."""
+    """The corpus fingerprint that stage 2 wrote, or nothing for a corpus that has none.
+
+    Raises:
+        RecipeError: the file holds something else.
+    """
     path = wav_dir / "fingerprint.txt"
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    if not os.path.lexists(path):
+        return ""
+    require_file(path, "stage 2 makes it")
+    text = path.read_bytes().strip().decode("ascii", "replace")
+    if not FINGERPRINT.fullmatch(text):
+        raise RecipeError(f"{path}: '{text}' is not a fingerprint; stage 2 makes it")
+    return text
 
 
 def _row(split: str, line: ListLine, length: int, utterances: dict[str, Utterance]) -> dict:

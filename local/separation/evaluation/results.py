@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from separation.files import atomic_path, read_text
-from separation.tables import Column, check_unique, read_csv
+from separation.files import atomic_path
+from separation.tables import RESULTS, TRAINING_LOG, read_table
 
 SCORES = ["si_sdr", "si_sdri", "sdr", "sdri", "snr", "stoi", "pesq"]
 COLUMNS = [
@@ -18,9 +19,6 @@ COLUMNS = [
     *["parameters", "macs_per_second", "real_time_factor", "latency_ms"],
     *["epochs", "commit", "date", "command", "data_fingerprint"],
 ]
-
-TEXTS = ["commit", "date", "command", "data_fingerprint"]
-COSTS = ["parameters", "macs_per_second", "real_time_factor", "latency_ms", "epochs"]
 
 
 @dataclass(frozen=True)
@@ -98,73 +96,23 @@ def read_results(path: Path) -> pd.DataFrame:
     """Read a result file; texts are str, numbers float or int, missing numbers NaN.
 
     Raises:
-        RecipeError: missing, not a CSV file, or a column is missing.
+        RecipeError: no such file, or a cell that is not as :data:`separation.tables.RESULTS`
+            demands.
     """
-    table = read_csv(
-        path,
-        {
-            **{name: Column("name") for name in ("corpus", "tag", "split", "subset")},
-            **{name: Column(may_be_empty=True) for name in TEXTS},
-            "n_mixtures": Column("count", least=0),
-            "n_failed": Column("count", least=0),
-            **{name: Column("number", may_be_empty=True, least=0) for name in COSTS},
-            "si_sdri": Column("number", may_be_empty=True),
-        },
-        others=Column("number", required=False, may_be_empty=True),
-        remedy="stage 4 writes the file",
-    )
-    return table.reindex(columns=list(dict.fromkeys([*COLUMNS, *table])))
+    return read_table(path, RESULTS, "stage 4 makes it")
 
 
 def trained_epochs(exp_dir: Path) -> int | None:
-    """Epochs of training in an experiment's ``metrics.csv``, or None without one."""
+    """Epochs of training in an experiment's ``metrics.csv``, or None without one.
+
+    Raises:
+        RecipeError: the file is damaged.
+    """
     path = exp_dir / "metrics.csv"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    epochs = read_training_log(path)["epoch"]
+    epochs = read_table(path, {"epoch": TRAINING_LOG["epoch"]})["epoch"]
     return int(epochs.max()) + 1 if len(epochs) else None
-
-
-def read_training_log(path: Path) -> pd.DataFrame:
-    """Read the log of a training, a row an epoch; a loss that is no number is NaN.
-
-    Raises:
-        RecipeError: missing, not CSV, or a column or number is missing.
-    """
-    table = read_csv(
-        path,
-        {
-            "epoch": Column("count", least=0),
-            "lr": Column("number", least=0),
-            "loss": Column("number", may_be_empty=True, finite=False),
-            "val_loss": Column("number", may_be_empty=True, finite=False),
-        },
-        others=Column("number", required=False, may_be_empty=True, finite=False),
-    )
-    check_unique(path, table, "epoch")
-    return table
-
-
-def read_scores(path: Path) -> pd.DataFrame:
-    """Read the scores of a split, a row a mixture.
-
-    Raises:
-        RecipeError: missing, not CSV, or a column or number is missing.
-    """
-    header = read_text(path).partition("\n")[0].split(",")
-    texts = [name.strip() for name in header if name.startswith(("speaker_", "gender_"))]
-    table = read_csv(
-        path,
-        {
-            "mixture_ID": Column("name"),
-            "failure": Column(required=False, may_be_empty=True),
-            **{name: Column(may_be_empty=True) for name in texts},
-        },
-        others=Column("number", required=False, may_be_empty=True),
-        remedy="stage 4 writes the file",
-    )
-    check_unique(path, table, "mixture_ID")
-    return table
 
 
 def corpus_and_tag(name: str, corpus: str) -> tuple[str, str]:

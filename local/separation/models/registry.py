@@ -5,21 +5,27 @@ Entry points: :func:`build_model` from a configuration, :func:`save_model`, :fun
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from asteroid.models import BaseModel, ConvTasNet, get
+from asteroid import models as asteroid_models
+from asteroid.models import BaseModel, ConvTasNet
 
 from separation.config import Conf
 from separation.errors import RecipeError, nearest
-from separation.files import atomic_path, check_file
+from separation.files import atomic_path
 from separation.models.convtasnet import WholeConvTasNet
 from separation.models.fast import speed_up
 from separation.models.net_conf import build_convtasnet
+from separation.models.weights import check_state, read_weights, summary
 
 MODELS: dict[str, Callable[[dict[str, Any], int], BaseModel]] = {"convtasnet": build_convtasnet}
+PACKAGE = {"model_name": str, "model_args": dict, "state_dict": dict}  # of a model file
+MAX_SAMPLE_RATE = 1_000_000  # Hz
+RETRAIN = "train first (stage 3) or give another --exp_dir"
 
 
 def build_model(conf: Conf) -> BaseModel:
@@ -52,55 +58,33 @@ def load_model(exp_dir: Path) -> BaseModel:
     """Load the best model of an experiment, ready to separate (evaluation mode, on the CPU).
 
     Raises:
-        RecipeError: it is missing, damaged, or no model of a network known here.
+        RecipeError: no such file, or one that no network can be made from.
     """
     path = exp_dir / "best_model.pth"
-    check_file(path, "train first (stage 3), or give another --exp_dir")
-    package = read_package(path)
+    package = read_weights(path, PACKAGE, RETRAIN)
+    arguments, state = package["model_args"], package["state_dict"]
+    rate = arguments.get("sample_rate")
+    if type(rate) not in (int, float) or not 1 <= rate <= MAX_SAMPLE_RATE:
+        raise RecipeError(f"{path}: its sample rate is {rate!r}, not a number of Hz; {RETRAIN}")
     try:
-        model = BaseModel.from_pretrained(package)
-    except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        network = asteroid_models.get(package["model_name"])
+        if not (isinstance(network, type) and issubclass(network, BaseModel)):
+            raise ValueError(f"'{package['model_name']}' is not a network")
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+            wanted = network(**arguments).state_dict()  # without memory: the sizes may be absurd
+        check_state(state, wanted, path, RETRAIN)
+        model = network(**arguments)
+        model.load_state_dict(state)
+        if type(model) is ConvTasNet:
+            model.__class__ = WholeConvTasNet
+        model = speed_up(model).eval()
+        with torch.inference_mode():
+            model(torch.zeros(1, 1000))  # some arguments are found to be wrong only here
+    except (RecipeError, MemoryError):
+        raise
+    except Exception as error:  # wrong arguments can make a network's constructor raise anything
         raise RecipeError(
-            f"{path}: its weights do not fit {package['model_name']} with its arguments: {reason}"
+            f"{path}: no network can be made of its 'model_name' and 'model_args'"
+            f" ({summary(error)}); {RETRAIN}"
         ) from error
-    if type(model) is ConvTasNet:
-        model.__class__ = WholeConvTasNet
-    return speed_up(model).eval()
-
-
-def read_package(path: Path) -> dict[str, Any]:
-    """Read what :func:`save_model` wrote; nothing in the file is run.
-
-    Raises:
-        RecipeError: it is not that.
-    """
-    package = load_plain(path, "a model")
-    wanted = {"model_name": str, "model_args": dict, "state_dict": dict}
-    for key, kind in wanted.items():
-        if not isinstance(package, dict) or not isinstance(package.get(key), kind):
-            raise RecipeError(f"{path}: not a model: it has no {key}")
-    try:
-        get(package["model_name"])
-    except ValueError as error:
-        raise RecipeError(f"{path}: no network '{package['model_name']}' is known here") from error
-    rate = package["model_args"].get("sample_rate")
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 1000 <= rate <= 192_000:
-        raise RecipeError(f"{path}: its sample rate is {rate}, not 1000 to 192000 Hz")
-    if not all(isinstance(value, torch.Tensor) for value in package["state_dict"].values()):
-        raise RecipeError(f"{path}: its state_dict holds other things than tensors")
-    return package
-
-
-def load_plain(path: Path, what: str) -> Any:
-    """Load a file of ``torch.save`` that holds tensors and plain values only, on the CPU.
-
-    Raises:
-        RecipeError: it is not ``what`` it should be, is damaged, or would have code run.
-    """
-    check_file(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # Torch raises whatever its reader stumbles over
-        reason = "it would have code run" if "GLOBAL" in str(error) else "damaged or cut short"
-        raise RecipeError(f"{path}: not {what}: {reason}") from error
+    return model

@@ -39,10 +39,10 @@ from separation.training.acceleration import (
     pick_precision,
 )
 from separation.training.check import check_system
-from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint
+from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint, read_checkpoint
 from separation.training.losses import PITNegSISDR
 from separation.training.progress import EpochLog
-from separation.training.resume import newest_checkpoint, read_checkpoint
+from separation.training.resume import newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
 from separation.training.system import SeparationSystem
 
@@ -121,7 +121,7 @@ class Training:
                 "training ended before it was validated once; give more training.max_minutes"
             )
         if trainer.is_global_zero:
-            state = read_checkpoint(Path(best.best_model_path))
+            state = read_checkpoint(Path(best.best_model_path), system.model)
             system.load_state_dict(state["state_dict"])
             save_model(system.model, self.exp_dir / "best_model.pth")
             score = float(state["callbacks"][best.state_key]["current_score"])
