@@ -11,6 +11,7 @@ from separation.config import Conf, wav_folder
 from separation.corpus.levels import read_levels
 from separation.corpus.lists import SPLITS
 from separation.corpus.mixing import check_list, mix_split
+from separation.corpus.ownership import check_apart
 from separation.corpus.problems import Problems
 from separation.stages import data_stage
 
@@ -24,6 +25,8 @@ def mix(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Mix every split."""
     facts = conf["corpus"]
     wav_dir = wav_folder(data_dir, conf)
+    if facts["corpus_dir"]:
+        check_apart(Path(facts["corpus_dir"]), wav_dir)
     problems = Problems(facts["keep_going"])
     for split in SPLITS:  # a bad line of the last list is told before the first is mixed
         check_list(data_dir, facts["n_src"], split, problems)

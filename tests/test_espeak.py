@@ -251,8 +251,10 @@ def test_lists_mix_different_voices_of_one_split(data_dir):
 
 
 def test_the_same_bytes_with_one_process_and_after_an_interrupted_run(data_dir, tmp_path):
-    # What kill -9 leaves: no sources.csv, some voices whole, one in pieces.
+    # What kill -9 leaves: no sources.csv, some voices whole, one in pieces, and the record.
     half = tmp_path / "sources" / "trf01"
+    names = [f"sources/trf01/trf01-{number}.wav" for number in ("001", "002", "099")]
+    (tmp_path / ".made").write_text("\n".join(["sources.csv", *names, ""]))
     half.mkdir(parents=True)
     (half / "trf01-001.wav").write_bytes(b"RIFF")
     (half / ".partial-x.wav").write_bytes(b"")
@@ -311,6 +313,7 @@ def test_without_the_library_it_says_what_to_install(tmp_path):
 def test_an_error_in_a_voice_s_process_ends_the_stage_and_leaves_no_list(tmp_path):
     (tmp_path / "sources").write_text("a file where the folder should be")
     (tmp_path / "sources.csv").write_text("of an earlier run")
+    (tmp_path / ".made").write_text("sources.csv\n")
     result = prepare(tmp_path, *TINY, "nj=2")
     assert result.returncode == 1
     assert "Traceback" not in result.stderr

@@ -256,4 +256,5 @@ def test_links_within_a_speaker_are_followed_and_empty_speakers_told(tmp_path, r
 def test_what_is_not_there_is_said(tmp_path):
     assert "--corpus_dir is missing" in failure(run(SCRIPT, tmp_path / "data"))
     assert "gone: no such folder" in failure(prepare(tmp_path / "data", tmp_path / "gone"))
-    assert "no recordings below it" in failure(prepare(tmp_path / "data", tmp_path))
+    (tmp_path / "own").mkdir()
+    assert "no recordings below it" in failure(prepare(tmp_path / "data", tmp_path / "own"))

@@ -161,17 +161,21 @@ def test_a_list_cannot_reach_the_user_s_own_recordings(tmp_path, form):
 
 
 def test_sources_that_are_the_user_s_own_folder_stay_as_they_are(tmp_path):
-    """data/<corpus>/sources may be a link to where the recordings are."""
+    """data/<corpus>/sources may be a link to where the recordings are: nothing is written there."""
     make_lists(tmp_path / "lists")
     for listed, samples in SAMPLES.items():
         path = tmp_path / "csr_1" / listed
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, samples, 16000, subtype="PCM_16")
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "sources").symlink_to(tmp_path / "csr_1")
-    result = prepare(tmp_path / "data", tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert all(p.is_file() and not p.is_symlink() for p in (tmp_path / "csr_1").rglob("*.wav"))
+    link = tmp_path / "data" / "sources"
+    link.symlink_to(tmp_path / "csr_1")
+    before = {p: p.read_bytes() for p in (tmp_path / "csr_1").rglob("*.*")}
+    assert f"{link}: in the way, and not made by this recipe" in failure(
+        prepare(tmp_path / "data", tmp_path)
+    )
+    assert {p: p.read_bytes() for p in (tmp_path / "csr_1").rglob("*.*")} == before
+    assert not any(p.is_symlink() for p in before)
 
 
 def test_a_link_to_nowhere_is_one_of_the_problems(tmp_path, own_tree):

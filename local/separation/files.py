@@ -54,19 +54,23 @@ def require_file(path: str | Path, advice: str = "") -> None:
     raise RecipeError(f"{path}: {problem}{advice and f'; {advice}'}")
 
 
-def read_text(path: Path, advice: str = "") -> str:
+def read_text(path: str | Path, advice: str = "") -> str:
     """Read a text file in UTF-8, with or without a byte order mark.
 
+    Args:
+        path: of the file.
+        advice: what to do if there is none.
+
     Raises:
-        RecipeError: missing (``advice`` says what to do), not a file, not text in UTF-8.
+        RecipeError: not there, not a file, in another encoding, or not text.
     """
     require_file(path, advice)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not a text file in UTF-8") from error
+        raise RecipeError(f"{path}: not a text file in UTF-8; convert it") from error
     if "\0" in text:
-        raise RecipeError(f"{path}: not a text file: it has NUL characters")
+        raise RecipeError(f"{path}: not a text file in UTF-8 (it has NUL bytes); convert it")
     return text
 
 
@@ -75,22 +79,39 @@ def visible(folder: Path, pattern: str) -> list[Path]:
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
-def check_name(name: str) -> str:
+def name_problem(name: str) -> str:
     """Say why a text that was read must not become part of a path; empty if it may.
 
     A name is one file or folder inside the folder where it is written, and nothing else.
     """
     if not name:
         return "is empty"
-    if "/" in name or name in (".", ".."):
+    if name in (".", "..") or "/" in name or "\\" in name:
         return "leads to another folder"
     if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
         return "has control characters"
-    try:
-        size = len(os.fsencode(name))
-    except UnicodeEncodeError:
-        return "cannot be a file name"
-    return f"is longer than {LONGEST_NAME} bytes" if size > LONGEST_NAME else ""
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        return "is not in UTF-8"
+    return f"is longer than {LONGEST_NAME} bytes" if len(name.encode()) > LONGEST_NAME else ""
+
+
+def check_name(name: str, where: str) -> str:
+    """See that a text may name a file or a folder inside the folder where it is written.
+
+    Args:
+        name: as it was read.
+        where: file and row or line that it was read from, for the message.
+
+    Returns:
+        the name as it is.
+
+    Raises:
+        RecipeError: it may not.
+    """
+    if problem := name_problem(name):
+        shown = name if len(name) <= 80 else f"{name[:40]}...{name[-37:]}"
+        raise RecipeError(f"{where}: {shown!r} {problem}, so it cannot name a file; rename it")
+    return name
 
 
 @contextlib.contextmanager
@@ -134,6 +155,8 @@ def writing(path: str | Path) -> Iterator[None]:
         if error.errno is None:  # not of the file system: those of requests are OSErrors too
             raise
         raise RecipeError(f"{path}: cannot be written: {error.strerror}") from error
+    except UnicodeEncodeError as error:  # of a file name that is not UTF-8
+        raise RecipeError(f"{path}: cannot be written: {error.object!r} is not UTF-8") from error
     except RuntimeError as error:  # of libsndfile and of Torch
         what = str(error).splitlines()[0]
         raise RecipeError(f"{path}: cannot be written (disk full?): {what}") from error

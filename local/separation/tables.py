@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from separation.errors import RecipeError
-from separation.files import check_name, require_file
+from separation.files import name_problem, require_file
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 INFINITE = re.compile(r"[+-]?inf")
@@ -199,7 +199,7 @@ def _value(cell: str, rule: Column, folder: Path) -> float | str | None:
         raise ValueError("is empty")
     if rule.choices and cell not in rule.choices:
         raise ValueError(f"is not one of {', '.join(rule.choices)}")
-    if rule.kind == "name" and (problem := check_name(cell)):
+    if rule.kind == "name" and (problem := name_problem(cell)):
         raise ValueError(problem)
     if rule.kind == "below" and (cell.startswith("/") or ".." in cell.split("/")):
         raise ValueError("leads out of the sources")

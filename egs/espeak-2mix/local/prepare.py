@@ -29,8 +29,9 @@ from sentences import draw_sentences
 from separation.config import Conf
 from separation.corpus.audio import write_int16
 from separation.corpus.lists import SPLITS, Utterance, make_lists, write_lists
+from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
-from separation.files import PARTIAL, atomic_path
+from separation.files import atomic_path
 from separation.stages import data_stage
 from voices import Voice, draw_voices
 
@@ -59,14 +60,19 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Synthesise the voices and write ``sources.csv`` and ``lists/``."""
     check(conf)
     find_library()
-    begin()
-    (data_dir / "sources.csv").unlink(missing_ok=True)  # the corpus is whole when it is there again
     jobs = make_jobs(conf, data_dir / "sources")
+    begin()
+    made = begin_sources(data_dir)
+    wanted = {f"sources/{job.voice.name}/{name}" for job in jobs for name in file_names(job)}
+    stale = made.below("sources") - wanted
+    made.claim({"voices.csv", *wanted})
+    made.remove(stale)
     utterances = synthesise_all(jobs, conf["nj"])
     facts = conf["corpus"]
     lists = make_lists(utterances, facts["n_src"], facts["n_mixtures"], conf["seed"])
     write_voices(data_dir / "voices.csv", [job.voice for job in jobs])
     write_lists(data_dir, utterances, lists)
+    made.note_others("sources")
     print(f"{len(utterances)} utterances of {len(jobs)} voices: {data_dir / 'sources'}")
 
 
@@ -171,9 +177,6 @@ def synthesise(job: Job) -> list[str]:
     """
     voice = job.voice
     rng = random.Random(f"{job.seed} {voice.name}")
-    for pattern in (f"{voice.name}-[0-9][0-9][0-9].wav", f"{PARTIAL}*"):
-        for old in job.folder.glob(pattern):  # of another seed, or half of this one
-            old.unlink()
     names: list[str] = []
     with Espeak(rng.getrandbits(31)) as espeak:
         espeak.set_voice(voice.accent, voice.variant)
@@ -189,7 +192,7 @@ def synthesise(job: Job) -> list[str]:
             )
             if not SHORTEST <= len(samples) / job.sample_rate <= LONGEST:
                 continue
-            name = f"{voice.name}-{len(names) + 1:03d}.wav"
+            name = file_names(job)[len(names)]
             write_int16(
                 job.folder / name, samples * (PEAK / np.abs(samples).max()), job.sample_rate
             )
@@ -200,6 +203,11 @@ def synthesise(job: Job) -> list[str]:
         f"voice {voice.name}: only {len(names)} of {job.count} utterances last"
         f" {SHORTEST:g} to {LONGEST:g} s; take another seed"
     )
+
+
+def file_names(job: Job) -> list[str]:
+    """Names of a voice's utterances."""
+    return [f"{job.voice.name}-{number + 1:03d}.wav" for number in range(job.count)]
 
 
 def write_voices(path: Path, voices: list[Voice]) -> None:

@@ -10,17 +10,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from recordings import find_recordings, place_recordings, read_genders
+from recordings import find_recordings, place_recordings, possible_paths, read_genders
 from separation.config import Conf
-from separation.corpus.lists import (
-    SPLITS,
-    Utterance,
-    make_lists,
-    read_sources,
-    split_speakers,
-    write_lists,
-)
-from separation.corpus.made import Made, check_apart
+from separation.corpus.lists import SPLITS, Utterance, make_lists, split_speakers, write_lists
+from separation.corpus.ownership import check_apart
+from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
 from separation.stages import data_stage
 
@@ -44,15 +38,16 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     recordings = find_recordings(corpus_dir)
     genders = read_genders(corpus_dir, {r.speaker for r in recordings})
     splits = split(genders, facts["shares"], facts["n_src"], conf["seed"], corpus_dir)
-    sources_dir = data_dir / "sources"
-    made = made_before(data_dir)
     begin()
-    (data_dir / "sources.csv").unlink(missing_ok=True)
-    made.remove()
-    made.add(name for recording in recordings for name in recording.names)
+    made = begin_sources(data_dir, corpus_dir)
+    wanted, earlier = possible_paths(recordings), made.below("sources")
+    made.claim(wanted)
+    made.unlink(earlier)
+    made.remove(earlier - wanted)
     paths, problems = place_recordings(
-        recordings, sources_dir, facts["mixdown"], conf["nj"], facts["keep_going"]
+        recordings, data_dir / "sources", facts["mixdown"], conf["nj"], facts["keep_going"]
     )
+    made.note_others("sources")
     if problems and not facts["keep_going"]:
         raise RecipeError(problems[0])
     if problems:
@@ -89,25 +84,6 @@ def split(
         f"--corpus_dir {corpus_dir}: {len(genders)} speakers, but at least {3 * n_src} are needed:"
         f" {n_src} for each of tr, cv and tt, because a mixture has {n_src} and no voice is in two"
     )
-
-
-def made_before(data_dir: Path) -> Made:
-    """Find what an earlier run made of its recordings.
-
-    Raises:
-        RecipeError: there are files that no run has made, which are not to be lost.
-    """
-    sources_dir = data_dir / "sources"
-    if sources_dir.is_symlink():
-        raise RecipeError(f"{sources_dir}: a link, which the recipe did not make; remove it")
-    listed = (data_dir / "sources.csv").is_file()
-    made = Made(sources_dir, [u.path for u in read_sources(data_dir)] if listed else [])
-    if foreign := made.foreign():
-        raise RecipeError(
-            f"{sources_dir / foreign[0]}: in the way, and not made by the recipe; move it to"
-            " another folder"
-        )
-    return made
 
 
 def summarise(utterances: list[Utterance], lists: dict[str, list[str]]) -> None:

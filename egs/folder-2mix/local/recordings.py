@@ -7,8 +7,10 @@ name of its own, ``<speaker>/<speaker>_<its place and name>``, without spaces; `
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
+import io
 import os
 import re
 import sys
@@ -16,16 +18,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import soundfile
 from joblib import delayed
 from tqdm import tqdm
 
 from separation.corpus.audio import audio_info, read_channels, write_int16
 from separation.errors import RecipeError
+from separation.files import check_name, read_text
 from separation.process import parallel
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 SHORTEST = 0.1  # seconds
+MP3_FRAME = 1152  # samples
 LONGEST_NAME = 70  # bytes; a mixture's file name has up to three of them
 
 
@@ -52,6 +57,7 @@ def find_recordings(folder: Path) -> list[Recording]:
     recordings = []
     taken: set[str] = set()
     for place in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        check_name(place.name, str(folder))
         sources = sorted(_files_below(place))
         if not sources:
             print(f"warning: {place}: no recordings below it", file=sys.stderr)
@@ -83,27 +89,40 @@ def read_genders(folder: Path, speakers: set[str]) -> dict[str, str]:
     """F or M of each speaker from ``speakers.csv`` (speaker, gender); empty without that file.
 
     Raises:
-        RecipeError: a speaker does not stand in it, or a gender is neither F nor M.
+        RecipeError: it is no table of that kind, a speaker is not in it or has two genders, or a
+        gender is neither F nor M.
     """
     path = folder / "speakers.csv"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return dict.fromkeys(speakers, "")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
+    reader = csv.DictReader(io.StringIO(read_text(path)))
+    genders: dict[str, str] = {}
+    try:
         if not {"speaker", "gender"} <= set(reader.fieldnames or []):
             raise RecipeError(f"{path}: its first line must be speaker,gender")
-        genders = {}
         for row in reader:
-            gender = (row["gender"] or "").strip().upper()
+            speaker, gender = (row["speaker"] or "").strip(), (row["gender"] or "").strip().upper()
             if gender not in ("F", "M"):
                 raise RecipeError(
                     f"{path}:{reader.line_num}: gender '{row['gender']}' is not F or M"
                 )
-            genders[row["speaker"].strip()] = gender
+            if genders.setdefault(speaker, gender) != gender:
+                raise RecipeError(f"{path}:{reader.line_num}: {speaker} had another gender before")
+    except csv.Error as error:
+        raise RecipeError(f"{path}:{reader.line_num + 1}: not a CSV file: {error}") from error
     unknown = sorted(speakers - genders.keys())
     if unknown:
         raise RecipeError(f"{path}: no speaker {unknown[0]} in it")
     return {speaker: genders[speaker] for speaker in speakers}
+
+
+def possible_paths(recordings: list[Recording]) -> set[str]:
+    """Paths below the corpus that :func:`place_recording` may give to recordings."""
+    return {
+        f"sources/{recording.stem}{suffix}"
+        for recording in recordings
+        for suffix in (recording.source.suffix.lower(), ".wav")
+    }
 
 
 def place_recordings(
@@ -153,10 +172,7 @@ def place_recording(recording: Recording, sources_dir: Path, mixdown: bool) -> s
         link.symlink_to(source.resolve())
         return f"{recording.stem}{suffix}"
     if suffix == ".mp3":
-        try:
-            samples = soundfile.read(source, dtype="float32", always_2d=True)[0].T
-        except soundfile.LibsndfileError as error:
-            raise RecipeError(f"{source}: cannot be decoded; the file is damaged") from error
+        samples = _decode_mp3(source, info.frames)
     else:
         samples, _ = read_channels(source)
     path = f"{recording.stem}.wav"
@@ -166,11 +182,11 @@ def place_recording(recording: Recording, sources_dir: Path, mixdown: bool) -> s
 
 def _own_stem(speaker: str, inner: Path, taken: set[str]) -> str:
     """``<speaker>/<speaker>_<folders>_<name>``, made short enough, and unlike those ``taken``."""
-    name = re.sub(r"\s+", "_", "_".join([speaker, *inner.with_suffix("").parts]))
+    name = _plain("_".join([speaker, *inner.with_suffix("").parts]))
     if len(name.encode()) > LONGEST_NAME:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
         name = f"{name.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
-    folder = re.sub(r"\s+", "_", speaker)
+    folder = _plain(speaker)
     stem, number = f"{folder}/{name}", 1
     while stem in taken:
         number += 1
@@ -179,8 +195,42 @@ def _own_stem(speaker: str, inner: Path, taken: set[str]) -> str:
     return stem
 
 
+def _plain(name: str) -> str:
+    """A name without spaces, backslashes, control characters and what is not UTF-8."""
+    return re.sub(r"[\s\\\x00-\x1f\x7f-\x9f]+", "_", name.encode(errors="replace").decode())
+
+
+def _decode_mp3(source: Path, frames: int) -> np.ndarray:
+    """Decode ``frames`` samples, but for one frame of the format; float32 ``(channel, time)``."""
+    try:
+        samples = soundfile.read(source, dtype="float32", always_2d=True)[0].T
+    except soundfile.LibsndfileError as error:
+        raise RecipeError(f"{source}: cannot be decoded; the file is damaged") from error
+    if samples.shape[1] < frames - MP3_FRAME:
+        raise RecipeError(
+            f"{source}: cut short; {samples.shape[1]} of {frames} samples can be decoded"
+        )
+    return samples
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what a C library prints off the terminal; libmpg123 reports every odd byte."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
 def _try(recording: Recording, sources_dir: Path, mixdown: bool) -> tuple[str, str]:
     try:
-        return place_recording(recording, sources_dir, mixdown), ""
+        with _quiet():
+            return place_recording(recording, sources_dir, mixdown), ""
     except RecipeError as error:
         return "", str(error)

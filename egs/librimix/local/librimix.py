@@ -14,6 +14,7 @@ import pandas as pd
 
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
+from separation.files import check_name, read_text
 
 MIXTURES = {
     "sep_clean": "mix_clean",
@@ -62,13 +63,14 @@ def read_mixtures(
         RecipeError: no such table or column; no such file, unless ``problems`` takes it.
     """
     csv = folder / "metadata" / f"mixture_{part}_{MIXTURES[task]}.csv"
-    if not csv.is_file():
+    if not os.path.lexists(csv):
         there = ", ".join(p.name for p in sorted(csv.parent.glob("mixture_*.csv")))
         raise RecipeError(
             f"{csv}: not there, but {there or 'nothing'}; corpus.parts and corpus.task"
         )
     try:
-        table = pd.read_csv(csv, dtype=str)
+        read_text(csv)  # which says what is wrong, if it is no text
+        table = pd.read_csv(csv, dtype=str, index_col=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise RecipeError(f"{csv}: not a CSV file: {error}") from error
     paths = ["mixture_path", *(f"source_{i + 1}_path" for i in range(n_src))]
@@ -88,6 +90,8 @@ def read_mixtures(
             str(_existing(name, csv, folder, f"{csv}:{row}: {column}", problems))
             for row, name in enumerate(table[column], 2)
         ]
+    for row, name in enumerate(table["mixture_ID"], 2):
+        check_name(name, f"{csv}:{row}: mixture_ID")
     speakers = [speakers_of(name, n_src) for name in table["mixture_ID"]]
     for row, names in enumerate(speakers, 2):
         known = [name for name in names if name]
@@ -113,17 +117,15 @@ def read_genders(given: str, corpus_dir: Path) -> dict[str, str]:
     """
     if given:
         path = Path(given).expanduser()
-        if not path.is_file():
-            raise RecipeError(f"corpus.speakers={path}: no such file")
     else:
         above = [corpus_dir, *list(corpus_dir.parents)[:3]]
         places = [folder / name for folder in above for name in ("", "LibriSpeech")]
-        found = [p / "SPEAKERS.TXT" for p in places if (p / "SPEAKERS.TXT").is_file()]
+        found = [p / "SPEAKERS.TXT" for p in places if os.path.lexists(p / "SPEAKERS.TXT")]
         if not found:
             return {}
         path = found[0]
-    rows = [line.split("|") for line in path.read_text(encoding="utf-8").splitlines()]
-    return {row[0].strip(): row[1].strip() for row in rows if len(row) > 2 and row[0][0] != ";"}
+    rows = [line.split("|") for line in read_text(path).splitlines() if not line.startswith(";")]
+    return {row[0].strip(): row[1].strip() for row in rows if len(row) > 2}
 
 
 def _existing(name: str, csv: Path, folder: Path, where: str, problems: Problems) -> Path:

@@ -19,6 +19,7 @@ from separation.corpus.audio import read_audio
 from separation.corpus.lists import SPLITS
 from separation.corpus.manifest import read_manifest
 from separation.corpus.problems import Problems
+from separation.corpus.starting import begin_manifests
 from separation.errors import RecipeError
 from separation.files import atomic_path
 from separation.process import parallel
@@ -51,6 +52,7 @@ def write_manifests(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> No
     problems.finish(str(data_dir))
     check_speakers(tables, n_src, data_dir)
     begin()
+    begin_manifests(wav_dir)
     for split, table in tables.items():
         with atomic_path(wav_dir / f"{split}.csv") as temporary:
             table.drop(columns="noise_path", errors="ignore").to_csv(temporary, index=False)

@@ -12,8 +12,9 @@ import pandas as pd
 from librimix import MIXTURES, SIZES, find_folder, read_genders, read_mixtures
 from separation.config import Conf
 from separation.corpus.lists import SPLITS, Utterance, write_lists
-from separation.corpus.made import check_apart
+from separation.corpus.ownership import Made, check_apart
 from separation.corpus.problems import Problems
+from separation.corpus.starting import begin_sources, link_sources
 from separation.errors import RecipeError
 from separation.files import atomic_path
 from separation.stages import data_stage
@@ -30,6 +31,7 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     corpus_dir = check(facts)
     check_apart(corpus_dir, data_dir)
     folder = find_folder(corpus_dir, facts["n_src"], facts["sample_rate"], facts["mode"])
+    check_apart(folder, data_dir)
     genders = read_genders(facts["speakers"], corpus_dir)
     tables, problems = {}, Problems(facts["keep_going"])
     for split in SPLITS:
@@ -43,12 +45,15 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
         print("" if len(table) == full else f", which has {full} when it is whole")
     problems.finish(str(folder))
     begin()
+    made = begin_sources(data_dir, folder)
+    made.claim(f"mixtures/{split}.csv" for split in SPLITS)
     for split, table in tables.items():
         with atomic_path(data_dir / "mixtures" / f"{split}.csv") as temporary:
             table.to_csv(temporary, index=False)
     if not genders:
         print("no SPEAKERS.TXT: results will have no rows for women and men (corpus.speakers=FILE)")
-    write_sources(data_dir, folder, tables, facts)
+    if facts["task"] == "sep_clean":  # dynamic mixing knows no noise
+        offer_sources(made, folder, tables, facts["n_src"])
 
 
 def check(facts: Conf) -> Path:
@@ -66,23 +71,13 @@ def check(facts: Conf) -> Path:
     return corpus_dir
 
 
-def write_sources(
-    data_dir: Path, folder: Path, tables: dict[str, pd.DataFrame], facts: Conf
-) -> None:
-    """Offer the mixtures' sources to dynamic mixing, which knows no noise: for sep_clean only."""
-    (data_dir / "sources.csv").unlink(missing_ok=True)
-    if facts["task"] != "sep_clean":
-        return
-    link = data_dir / "sources"
-    if link.is_symlink():
-        link.unlink()
-    elif link.exists():
-        raise RecipeError(f"{link}: in the way; remove it, a link to {folder} goes there")
-    link.symlink_to(folder, target_is_directory=True)
+def offer_sources(made: Made, folder: Path, tables: dict[str, pd.DataFrame], n_src: int) -> None:
+    """Offer the mixtures' sources to dynamic mixing."""
+    link_sources(made, folder)
     utterances = [
         Utterance(_below(path, folder), speaker, gender, split)
         for split, table in tables.items()
-        for i in range(1, facts["n_src"] + 1)
+        for i in range(1, n_src + 1)
         for path, speaker, gender in zip(
             table[f"source_{i}_path"],
             table[f"speaker_{i}_ID"],
@@ -90,7 +85,7 @@ def write_sources(
             strict=True,
         )
     ]
-    write_lists(data_dir, utterances, {})
+    write_lists(made.folder, utterances, {})
 
 
 def _below(path: str, folder: Path) -> str:

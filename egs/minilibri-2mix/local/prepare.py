@@ -10,8 +10,10 @@ from pathlib import Path
 from download import download_archives
 from separation.config import Conf
 from separation.corpus.lists import Utterance, make_lists, split_speakers, write_lists
-from separation.corpus.made import check_apart
+from separation.corpus.ownership import check_apart
+from separation.corpus.starting import begin_sources, link_sources
 from separation.errors import RecipeError
+from separation.files import read_text
 from separation.stages import data_stage
 
 
@@ -34,7 +36,7 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     utterances = find_utterances(corpus_dir, conf)
     lists = make_lists(utterances, facts["n_src"], facts["n_mixtures"], conf["seed"])
     begin()
-    refer(data_dir / "sources", corpus_dir)
+    link_sources(begin_sources(data_dir, corpus_dir), corpus_dir)
     write_lists(data_dir, utterances, lists)
     for split, lines in lists.items():
         voices = {(u.speaker, u.gender) for u in utterances if u.split == split}
@@ -64,20 +66,9 @@ def find_utterances(corpus_dir: Path, conf: Conf) -> list[Utterance]:
 
 def read_genders(path: Path) -> dict[str, str]:
     """Read LibriSpeech's ``SPEAKERS.TXT``: lines of ``id | sex | part | minutes | name``."""
-    if not path.is_file():
-        raise RecipeError(f"{path}: no such file; it comes with LibriSpeech's archives")
-    rows = [line.split("|") for line in path.read_text(encoding="utf-8").splitlines()]
-    return {row[0].strip(): row[1].strip() for row in rows if len(row) > 2 and row[0][0] != ";"}
-
-
-def refer(link: Path, target: Path) -> None:
-    """Make ``link`` a symbolic link to ``target``."""
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if link.is_symlink():
-        link.unlink()
-    elif link.exists():
-        raise RecipeError(f"{link}: in the way; remove it, a link to {target} goes there")
-    link.symlink_to(target, target_is_directory=True)
+    text = read_text(path, "it comes with LibriSpeech's archives")
+    rows = [line.split("|") for line in text.splitlines() if not line.startswith(";")]
+    return {row[0].strip(): row[1].strip() for row in rows if len(row) > 2}
 
 
 if __name__ == "__main__":

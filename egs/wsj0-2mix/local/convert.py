@@ -53,6 +53,8 @@ def convert(job: Job) -> None:
     Raises:
         RecipeError: the recording is damaged, cut short, not 16 kHz mono, or shorter than 0.1 s.
     """
+    if job.source.exists() and not job.source.is_file():
+        raise RecipeError(f"{job.source}: a pipe or a device, not a recording")
     if is_sphere(job.source):
         if not _is_made(job):
             samples = decode(job.source, SAMPLE_RATE)

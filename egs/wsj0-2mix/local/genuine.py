@@ -10,6 +10,8 @@ pywsj0-mix, MIT licence).
 from __future__ import annotations
 
 import csv
+import io
+import math
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -17,6 +19,7 @@ import numpy as np
 from separation.corpus.audio import audio_info, load_resampled
 from separation.corpus.levels import active_level
 from separation.errors import RecipeError
+from separation.files import read_text
 
 KNOWN_LEVELS = Path(__file__).with_name("known_levels.csv")
 SAMPLE_RATE = 8000  # that they were measured at
@@ -36,22 +39,20 @@ def check_levels(listed: list[str], sources_dir: Path) -> None:
     Raises:
         RecipeError: most of them are off by more than 2 dB.
     """
-    with open(KNOWN_LEVELS, newline="", encoding="utf-8") as file:
-        known = {row["utterance"]: row for row in csv.DictReader(file)}
+    known = read_known(KNOWN_LEVELS)
     offsets = []
     for path in listed:
-        row = known.get(PurePosixPath(path).stem.lower())
-        if row is None:
+        name = PurePosixPath(path).stem.lower()
+        if name not in known:
             continue
+        seconds, known_level = known[name]
         info = audio_info(sources_dir / path)
-        if abs(info.frames / info.sample_rate - float(row["seconds"])) > 0.01 * float(
-            row["seconds"]
-        ):
+        if abs(info.frames / info.sample_rate - seconds) > 0.01 * seconds:
             continue
         level = active_level(
             load_resampled(sources_dir / path, SAMPLE_RATE), SAMPLE_RATE, band_pass=True
         )
-        offsets.append(abs(10 * np.log10(max(level, 1e-12) / float(row["level"]))))
+        offsets.append(abs(10 * np.log10(max(level, 1e-12) / known_level)))
     if len(offsets) >= LEAST and np.median(offsets) > LIMIT_DB:
         raise RecipeError(
             f"these are not the recordings of WSJ0's first microphone (.wv1): the speech levels of"
@@ -59,3 +60,23 @@ def check_levels(listed: list[str], sources_dir: Path) -> None:
             " (median); were they made from .wv2 files, or scaled?"
             " --allow_partial takes them as they are"
         )
+
+
+def read_known(path: Path) -> dict[str, tuple[float, float]]:
+    """Read seconds and level of each utterance.
+
+    Raises:
+        RecipeError: the table is damaged; it comes with the recipe.
+    """
+    known = {}
+    try:
+        for row in csv.DictReader(io.StringIO(read_text(path))):
+            seconds, level = float(row["seconds"]), float(row["level"])
+            if not (0 < seconds < math.inf and 0 < level < math.inf):
+                raise ValueError
+            known[row["utterance"]] = seconds, level
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
+        raise RecipeError(
+            f"{path}: not utterance,seconds,level; take the file as it came with the recipe"
+        ) from error
+    return known

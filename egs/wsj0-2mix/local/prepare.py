@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
+import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from convert import Job, convert_all
 from discs import Discs, find, search
 from genuine import check_levels
-from official_lists import gather
+from official_lists import check_official, gather
 from separation.config import Conf
 from separation.corpus.lists import (
     SPLITS,
@@ -23,8 +24,9 @@ from separation.corpus.lists import (
     read_list,
     write_lists,
 )
-from separation.corpus.made import check_apart
+from separation.corpus.ownership import Made, check_apart
 from separation.corpus.problems import Problems
+from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
 from separation.files import atomic_path
 from separation.stages import data_stage
@@ -43,15 +45,15 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     facts = conf["corpus"]
     corpus_dir = find_corpus_dir(facts["corpus_dir"])
     check_apart(corpus_dir, data_dir)
+    if facts["lists"]:
+        check_apart(Path(facts["lists"]).expanduser(), data_dir / "lists")
     begin()
-    (data_dir / "sources.csv").unlink(missing_ok=True)  # nothing is whole until it is there again
+    made = begin_sources(data_dir, corpus_dir)
     problems = Problems(facts["keep_going"])
-    lists = take_lists(data_dir, facts, problems)
+    lists = take_lists(made, facts, problems)
     discs = search(corpus_dir)
     sources_dir = data_dir / "sources"
-    if sources_dir.is_symlink():
-        raise RecipeError(f"{sources_dir}: a link, which the recipe did not make; remove it")
-    bad = place_recordings(lists, discs, sources_dir, conf, problems)
+    bad = place_recordings(lists, discs, made, conf, problems)
     advice = "; --allow_partial goes on without missing and bad recordings" if bad else ""
     problems.finish(str(data_dir / "lists"), advice)
     if bad:
@@ -80,11 +82,17 @@ def find_corpus_dir(name: str) -> Path:
     return folder
 
 
-def take_lists(data_dir: Path, facts: Conf, problems: Problems) -> Lists:
-    """Copy the mixing lists to ``data_dir/lists``, as they are, and read their good lines."""
-    n_src = facts["n_src"]
+def take_lists(made: Made, facts: Conf, problems: Problems) -> Lists:
+    """Copy the mixing lists to ``lists/``, as they are, and read their good lines.
+
+    ``lists/SHA256SUMS`` tells what they were.
+    """
+    data_dir, n_src = made.folder, facts["n_src"]
     archive = data_dir / "archives" / "create-speaker-mixtures.zip"
     texts = gather(facts["lists"], facts["lists_urls"], n_src, archive)
+    sums = data_dir / "lists" / "SHA256SUMS"
+    paths = [list_path(data_dir, n_src, split) for split in SPLITS]
+    made.claim(path.relative_to(data_dir).as_posix() for path in [sums, *paths])
     for split, text in texts.items():
         with atomic_path(list_path(data_dir, n_src, split)) as temporary:
             temporary.write_bytes(text)
@@ -94,13 +102,27 @@ def take_lists(data_dir: Path, facts: Conf, problems: Problems) -> Lists:
         lists[split] = [
             line for line in lines if differ(line, [speaker_of(p) for p in line.paths], problems)
         ]
+    if not facts["lists"]:
+        check_official(lists, facts["expected"], archive)
+    note_sums(sums, {path.name: texts[split] for split, path in zip(SPLITS, paths, strict=True)})
     return lists
 
 
+def note_sums(path: Path, texts: dict[str, bytes]) -> None:
+    """Write and print the SHA-256 sum of each list; say if they were others before."""
+    rows = [f"{hashlib.sha256(text).hexdigest()}  {name}\n" for name, text in texts.items()]
+    before = path.read_text("utf-8", "replace") if path.is_file() else ""
+    if before not in ("", "".join(rows)):
+        print(f"note: the lists are others than before, when {path} was written", file=sys.stderr)
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(rows), encoding="utf-8")
+    print("".join(rows), end="")
+
+
 def place_recordings(
-    lists: Lists, discs: Discs, sources_dir: Path, conf: Conf, problems: Problems
+    lists: Lists, discs: Discs, made: Made, conf: Conf, problems: Problems
 ) -> dict[str, str]:
-    """Put every recording that the lists name below ``sources_dir``.
+    """Put every recording that the lists name below ``sources/``.
 
     Returns:
         what is wrong with each bad one; not empty only with ``corpus.allow_partial`` or
@@ -110,8 +132,6 @@ def place_recordings(
         RecipeError: a recording is missing or bad.
     """
     facts = conf["corpus"]
-    for leftover in sources_dir.rglob(".partial-*"):  # of a run that was killed
-        leftover.unlink(missing_ok=True)
     where = first_places(lists)
     forgiving = facts["allow_partial"] or facts["keep_going"]
     jobs, bad = [], {}
@@ -124,12 +144,13 @@ def place_recordings(
             bad[listed] = str(error)
             continue
         if source:
-            jobs.append(Job(listed, source, sources_dir / listed))
+            jobs.append(Job(listed, source, made.folder / "sources" / listed))
         else:
             bad[listed] = missing(listed, discs)
     if bad and not forgiving:
         first = next(iter(bad))
         raise RecipeError(f"{where[first]}: {first} {bad[first]}; {count_missing(where, bad)}")
+    made.claim(f"sources/{job.listed}" for job in jobs)
     bad |= convert_all(jobs, conf["nj"], keep_going=forgiving)
     for text in [f"{where[path]}: {path} {bad[path]}" for path in where if path in bad]:
         if facts["allow_partial"]:

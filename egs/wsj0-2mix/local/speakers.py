@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from separation.files import require_file
+
 
 def speaker_of(listed: str) -> str:
     """The speaker of a recording: the first three letters of its name."""
@@ -20,6 +22,7 @@ def read_genders(tables: list[Path]) -> dict[str, str]:
     """
     genders = {}
     for table in tables:
+        require_file(table)
         for line in table.read_text(encoding="latin-1").splitlines():
             words = line.split()
             if len(words) > 1 and len(words[0]) == 3 and words[1].upper() in ("F", "M"):

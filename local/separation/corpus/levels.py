@@ -15,6 +15,7 @@ from scipy.signal import cheby2, lfilter, sosfilt
 
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
+from separation.files import read_text
 
 TIME_CONSTANT = 0.03  # seconds; of both smoothing stages
 HANGOVER = 0.2  # seconds; a pause up to this long is speech
@@ -83,13 +84,11 @@ def read_levels(path: Path) -> dict[str, float]:
         RecipeError: no such file, or a line that is wrong, or two levels of one utterance.
     """
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-    if not files or not files[0].is_file():
-        raise RecipeError(
-            f"{path}: no levels there; corpus.levels_file is a file or folder of them"
-        )
+    if not files:
+        raise RecipeError(f"{path}: no *.txt in this folder; corpus.levels_file is one of levels")
     levels: dict[str, float] = {}
     for file in files:
-        for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
+        for number, line in enumerate(read_text(file).splitlines(), 1):
             words = line.split()
             try:
                 utterance, power = words[0], float(words[1])

@@ -9,6 +9,7 @@ use stand in ``sources.csv`` with their speaker, gender and split. Entry points:
 from __future__ import annotations
 
 import csv
+import fnmatch
 import math
 import random
 from collections import defaultdict
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from separation.corpus.ownership import Made
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.files import atomic_path, check_name, read_text
@@ -152,15 +154,29 @@ def _draw(by_speaker: dict[str, list[Utterance]], n_src: int, rng: random.Random
 
 
 def write_lists(data_dir: Path, utterances: list[Utterance], lists: dict[str, list[str]]) -> None:
-    """Write ``sources.csv`` and ``lists/mix_<N>_spk_<split>.txt`` below ``data_dir``."""
+    """Write ``sources.csv`` and ``lists/mix_<N>_spk_<split>.txt`` below ``data_dir``.
+
+    Raises:
+        RecipeError: a recording whose path a list cannot hold, or a file of the user in the way.
+    """
+    made = Made(data_dir)
+    spaced = [u.path for u in utterances if u.path.split() != [u.path]]
+    if spaced and any(lists.values()):
+        raise RecipeError(
+            f"{data_dir / 'sources' / spaced[0]}: a space in its path, and lists are split at"
+            " spaces; rename the file or folder"
+        )
     for split, lines in lists.items():
         if not lines:  # what an earlier run listed is not to be mixed
-            for old in (data_dir / "lists").glob(f"mix_*_spk_{split}.txt"):
-                old.unlink()
-        else:
-            n_src = len(parse_line(lines[0], split).paths)
-            with atomic_path(list_path(data_dir, n_src, split)) as temporary:
-                temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            made.remove(fnmatch.filter(made.names, f"lists/mix_*_spk_{split}.txt"))
+            continue
+        path = list_path(data_dir, len(lines[0].split()) // 2, split)
+        for row, line in enumerate(lines, 1):
+            parse_line(line, f"{path}:{row}")
+        made.claim([path.relative_to(data_dir).as_posix()])
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    made.claim(["sources.csv"])
     with (
         atomic_path(data_dir / "sources.csv") as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,
@@ -283,7 +299,8 @@ def parse_line(text: str, where: str) -> ListLine:
                 f"{where}: {path} leads out of the sources; lists name recordings by their paths"
                 " below them, such as wsj0/si_tr_s/011/011a0101.wav"
             )
+        for part in path.split("/"):
+            check_name(part, where)
     line = ListLine(paths, gains, where)
-    if problem := check_name(f"{line.mixture_id}.wav"):
-        raise RecipeError(f"{where}: mixture {line.mixture_id} {problem}")
+    check_name(f"{line.mixture_id}.wav", where)
     return line

@@ -21,6 +21,7 @@ from separation.corpus.expected import check_expected
 from separation.corpus.lists import SPLITS, ListLine, Utterance, list_path, read_sources, read_split
 from separation.corpus.mixing import channel_names
 from separation.corpus.problems import Problems
+from separation.corpus.starting import begin_manifests
 from separation.corpus.wav16 import read_wav16
 from separation.errors import RecipeError
 from separation.files import atomic_path, require_file
@@ -86,6 +87,7 @@ def make_manifests(
     _check_speakers(tables, n_src, data_dir)
     whole = check_expected(tables, n_src, sample_rate, mode, expected or {}, allow_partial)
     fingerprint = digest.hexdigest()[:16] + ("" if whole else PARTIAL)
+    begin_manifests(wav_dir)
     for split, table in tables.items():
         with atomic_path(wav_dir / f"{split}.csv") as temporary:
             table.to_csv(temporary, index=False)

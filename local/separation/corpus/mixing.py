@@ -10,9 +10,8 @@ processes that it left write into a folder that nobody reads.
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import math
-import shutil
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -25,8 +24,8 @@ from tqdm import tqdm
 from separation.corpus.audio import audio_info, read_audio
 from separation.corpus.levels import active_level, known_levels
 from separation.corpus.lists import ListLine, read_split
-from separation.corpus.made import Made
 from separation.corpus.problems import Problems
+from separation.corpus.starting import begin_split
 from separation.corpus.wav16 import read_wav16, write_wav16
 from separation.errors import RecipeError
 from separation.files import alone, writing
@@ -36,7 +35,6 @@ PEAK = 0.9
 LEVEL_RATE = 8000  # Hz; the official levels, also those of 16 kHz mixtures
 SHORTEST = 0.1  # seconds of a recording
 CACHE = ".mixing-"  # what the folder's name begins with; below the corpus, while it is mixed
-MOST_SOURCES = 3  # of a mixture, in corpora of earlier versions of the recipe
 BATCH = 16  # recordings or mixtures handed to a process at a time
 
 
@@ -143,7 +141,7 @@ def mix_split(
 ) -> int:
     """Mix every line of a split's list into ``wav_dir/<split>/{mix,s1,s2,...}/<id>.wav``.
 
-    Mixtures of an earlier run that the list does not name are removed; other files stay.
+    Files of an earlier run that the list does not name are removed, files of the user are left.
 
     Args:
         data_dir: the corpus, with ``sources``, ``sources.csv`` and ``lists``.
@@ -164,24 +162,24 @@ def mix_split(
     lines = check_list(data_dir, n_src, split, problems)
     folder = wav_dir / split
     with alone(data_dir, "mixing"):
-        for old in data_dir.glob(f"{CACHE}*"):
-            shutil.rmtree(old, ignore_errors=True)
+        _clear_caches(data_dir)
         with tempfile.TemporaryDirectory(
             dir=data_dir, prefix=CACHE, ignore_cleanup_errors=True
         ) as cache:
             ready = _prepare(lines, data_dir, cache, split, sample_rate, nj, levels, problems)
             lines = [line for line in lines if _can_be_mixed(line, ready, mode, problems)]
-            made = _made_before(wav_dir, split)
-            wanted = _names(lines, n_src)
-            made.add(wanted)
-            for name in channel_names(n_src):
-                (folder / name).mkdir(parents=True, exist_ok=True)
+            channels = channel_names(n_src)
+            wanted = {f"{name}/{line.mixture_id}.wav" for line in lines for name in channels}
+            made, stale = begin_split(data_dir, folder, wanted)
+            for name in channels:
+                (folder / name).mkdir(exist_ok=True)
             tasks = [
                 Task(line.mixture_id, [ready[path] for path in line.paths], line.gains)
                 for line in lines
             ]
             _mix_tasks(tasks, folder, sample_rate, mode, nj)
-            made.remove(keep=wanted)
+            made.remove(stale)  # again: processes of a killed run may have written since
+            made.note_others(".")
     return len(lines)
 
 
@@ -209,20 +207,15 @@ def channel_names(n_src: int) -> list[str]:
     return ["mix", *(f"s{i + 1}" for i in range(n_src))]
 
 
-def _names(lines: list[ListLine], n_src: int) -> set[str]:
-    """Paths of the lines' files below the folder of their split."""
-    return {f"{name}/{line.mixture_id}.wav" for line in lines for name in channel_names(n_src)}
-
-
-def _made_before(wav_dir: Path, split: str) -> Made:
-    """The mixtures of a split that earlier runs made; those without a list by its manifest."""
-    manifest = wav_dir / f"{split}.csv"
-    folder = wav_dir / split
-    if not manifest.is_file():
-        return Made(folder)
-    with open(manifest, newline="", encoding="utf-8", errors="replace") as file:
-        ids = [row.get("mixture_ID") or "" for row in csv.DictReader(file)]
-    return Made(folder, [f"{name}/{i}.wav" for i in ids for name in channel_names(MOST_SOURCES)])
+def _clear_caches(data_dir: Path) -> None:
+    """Remove the caches of runs that were killed."""
+    for cache in data_dir.glob(f"{CACHE}*"):
+        if cache.is_symlink() or not cache.is_dir():
+            continue
+        for file in cache.glob("*.f32"):
+            file.unlink()
+        with contextlib.suppress(OSError):  # it holds something else, too
+            cache.rmdir()
 
 
 def _prepare(

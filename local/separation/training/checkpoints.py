@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from separation.errors import RecipeError
-from separation.files import atomic_path, check_name
+from separation.files import atomic_path, name_problem
 from separation.models.weights import check_state, read_weights
 
 KEYS: dict[str, type] = {
@@ -67,7 +67,7 @@ def _bring_home(state: dict[str, Any], folder: Path) -> None:
 
     def home(path: str) -> str:
         name = Path(path).name
-        if path and check_name(name):  # such as the folder above
+        if path and name_problem(name):  # such as the folder above
             raise ValueError(path)
         return str(folder / name) if path else ""
 
