@@ -68,3 +68,19 @@ def test_folder_2mix_from_recordings(recipe, tmp_path):
     assert len(table) == 6
     mixture = recipe / "data" / "folder-2mix" / "wav8k" / "min" / table["mixture_path"][0]
     assert soundfile.info(mixture).frames == table["length"][0]
+
+
+def test_recordings_in_the_corpus_folder_are_refused_and_stay(recipe, tmp_path):
+    """The same, given from another folder, through a link, and as a folder that holds the data."""
+    sources = make_folder(recipe / "data" / "folder-2mix" / "sources")
+    (tmp_path / "link").symlink_to(sources)
+    before = {path: path.read_bytes() for path in sources.rglob("*.*")}
+    assert len(before) == 16
+    for place, cwd in (
+        ("data/folder-2mix/sources", recipe),
+        ("link", tmp_path),
+        (recipe / "data", tmp_path),
+    ):
+        wrong = run(recipe, "--corpus", "folder-2mix", "--corpus_dir", place, cwd=cwd)
+        assert "this stage writes, and nothing of yours may be replaced there" in one_line(wrong)
+        assert {path: path.read_bytes() for path in sources.rglob("*.*")} == before

@@ -251,7 +251,7 @@ def test_lists_mix_different_voices_of_one_split(data_dir):
 
 
 def test_the_same_bytes_with_one_process_and_after_an_interrupted_run(data_dir, tmp_path):
-    # What kill -9 leaves: no sources.csv, some voices whole, one in pieces, and the record.
+    # What kill -9 leaves: a record, no sources.csv, some voices whole, one in pieces.
     half = tmp_path / "sources" / "trf01"
     names = [f"sources/trf01/trf01-{number}.wav" for number in ("001", "002", "099")]
     (tmp_path / ".made").write_text("\n".join(["sources.csv", *names, ""]))

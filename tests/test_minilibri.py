@@ -172,6 +172,95 @@ def test_archives_are_fetched_and_unpacked_once(tmp_path, server, download):
     assert len(asked) == 2
 
 
+def place_archive(folder, content):
+    path = folder / "archives" / "train-clean-5.tar.gz"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path, {path.name: md5(archive("train-clean-5"))}
+
+
+def test_an_archive_that_lies_there_is_checked_used_and_kept(tmp_path, server, download):
+    path, sums = place_archive(tmp_path, archive("train-clean-5"))
+    target = download.download_archives("http://nowhere", sums, tmp_path)
+    assert (target / "train-clean-5" / "1" / "2" / "1-2-0000.flac").read_bytes() == b"sound"
+    assert path.read_bytes() == archive("train-clean-5")  # the user's own
+    assert {p.name for p in tmp_path.iterdir()} == {"served", "archives", "LibriSpeech"}
+
+
+def test_another_archive_that_lies_there_is_refused_and_kept(tmp_path, server, download):
+    path, sums = place_archive(tmp_path, b"another")
+    with pytest.raises(RecipeError, match=r"train-clean-5.tar.gz: wrong checksum .* move it away"):
+        download.download_archives("http://nowhere", sums, tmp_path)
+    assert path.read_bytes() == b"another"
+    assert not (tmp_path / "LibriSpeech").exists()
+
+
+def test_a_download_that_was_changed_since_is_fetched_again(tmp_path, server, download):
+    folder, url, asked = server
+    (folder / "train-clean-5.tar.gz").write_bytes(archive("train-clean-5"))
+    path = tmp_path / "archives" / "train-clean-5.tar.gz"
+    sums = {path.name: md5(archive("train-clean-5"))}
+    download.fetch(f"{url}/{path.name}", path, sums[path.name])
+    path.write_bytes(b"damaged")
+    target = download.download_archives(url, sums, tmp_path)
+    assert (target / "train-clean-5" / "1" / "2" / "1-2-0000.flac").is_file()
+    assert len(asked) == 2
+    assert not path.parent.exists()  # of a download nothing is left but what was unpacked
+
+
+def test_unpacking_again_after_a_kill_gives_the_same(tmp_path, server, download, monkeypatch):
+    path, sums = place_archive(tmp_path, archive("train-clean-5"))
+
+    def killed(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(download.Path, "rename", killed)
+        with pytest.raises(MemoryError):
+            download.download_archives("http://nowhere", sums, tmp_path)
+    unpacked = tmp_path / ".unpacking-train-clean-5" / "LibriSpeech"
+    assert (unpacked / "train-clean-5" / "1" / "2" / "1-2-0000.flac").is_file()
+    mine = unpacked / "mine.txt"
+    mine.write_text("mine")
+    download.download_archives("http://nowhere", sums, tmp_path)
+    assert mine.read_text() == "mine"
+    table = tmp_path / "LibriSpeech" / "SPEAKERS.TXT"
+    assert table.read_bytes() == b"1 | F | x | 1 | n"
+    table.write_text("the user's")
+    (tmp_path / "LibriSpeech" / "train-clean-5").rename(tmp_path / "moved")
+    download.download_archives("http://nowhere", sums, tmp_path)
+    assert table.read_text() == "the user's"
+    assert (tmp_path / "LibriSpeech" / "train-clean-5" / "1").is_dir()
+
+
+@pytest.mark.parametrize("kind", ["outside", "link", "device", "cut", "empty", "other part"])
+def test_an_archive_with_strange_members_is_refused(tmp_path, download, kind):
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        info = tarfile.TarInfo({"outside": "../out.txt", "cut": "LibriSpeech/x/a"}.get(kind, "a/b"))
+        info.type = {"link": tarfile.SYMTYPE, "device": tarfile.FIFOTYPE}.get(kind, tarfile.REGTYPE)
+        info.linkname, info.size = "/etc", 100000 if kind == "cut" else 0
+        if kind != "empty":
+            tar.addfile(info, io.BytesIO(np.random.default_rng(0).bytes(info.size)))
+    if kind == "cut":
+        path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(RecipeError, match="a.tar.gz: ") as error:
+        download.unpack(path, tmp_path / "LibriSpeech", "x")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "LibriSpeech").exists()
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_a_part_of_the_user_with_a_wrong_checksum_is_left(tmp_path, server, download):
+    folder, url, _ = server
+    (folder / "a.bin").write_bytes(b"good")
+    partial = tmp_path / "a.bin.part"
+    partial.write_bytes(b"of the user")
+    with pytest.raises(RecipeError, match=f"wrong checksum .*; remove {partial} and run again"):
+        download.fetch(f"{url}/a.bin", tmp_path / "a.bin", md5(b"good"))
+    assert partial.read_bytes() == b"of the user"
+
+
 def test_an_interrupted_download_goes_on(tmp_path, server, download):
     folder, url, asked = server
     content = bytes(range(256)) * 40
@@ -195,7 +284,7 @@ def test_a_wrong_checksum_leaves_nothing(tmp_path, server, download):
     (folder / "a.bin").write_bytes(b"damaged")
     with pytest.raises(RecipeError, match="wrong checksum"):
         download.fetch(f"{url}/a.bin", tmp_path / "a.bin", md5(b"good"))
-    assert not list(tmp_path.glob("a.bin*"))
+    assert [path.name for path in tmp_path.iterdir()] == ["served"]
 
 
 def test_no_connection_is_one_line(tmp_path, server, download):

@@ -190,8 +190,11 @@ def test_a_bad_level_is_named(tmp_path, line):
 
 
 def test_no_levels_are_an_error(tmp_path):
-    for path in (tmp_path, tmp_path / "none.txt"):
-        with pytest.raises(RecipeError, match="no levels there"):
+    for path, says in (
+        (tmp_path, "no levels in this"),
+        (tmp_path / "a.txt", "a.txt: no such file"),
+    ):
+        with pytest.raises(RecipeError, match=says):
             read_levels(path)
 
 

@@ -62,6 +62,8 @@ def find_recordings(folder: Path) -> list[Recording]:
         if not sources:
             print(f"warning: {place}: no recordings below it", file=sys.stderr)
         for source in sources:
+            if any("\ud800" <= letter <= "\udfff" for letter in str(source)):
+                raise RecipeError(f"{source}: its name is not in UTF-8; rename it")
             stem = _own_stem(place.name, source.relative_to(place), taken)
             recordings.append(Recording(source, place.name, stem))
     if not recordings:
@@ -196,8 +198,8 @@ def _own_stem(speaker: str, inner: Path, taken: set[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name without spaces, backslashes, control characters and what is not UTF-8."""
-    return re.sub(r"[\s\\\x00-\x1f\x7f-\x9f]+", "_", name.encode(errors="replace").decode())
+    """A name without spaces, backslashes and control characters."""
+    return re.sub(r"[\s\\\x00-\x1f\x7f-\x9f]+", "_", name)
 
 
 def _decode_mp3(source: Path, frames: int) -> np.ndarray:

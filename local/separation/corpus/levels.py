@@ -85,7 +85,7 @@ def read_levels(path: Path) -> dict[str, float]:
     """
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not files:
-        raise RecipeError(f"{path}: no *.txt in this folder; corpus.levels_file is one of levels")
+        raise RecipeError(f"{path}: no levels in this folder; corpus.levels_file needs *.txt files")
     levels: dict[str, float] = {}
     for file in files:
         for number, line in enumerate(read_text(file).splitlines(), 1):

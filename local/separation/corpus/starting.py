@@ -102,7 +102,8 @@ def _earlier(data_dir: Path, recordings: Path | None) -> set[str]:
             return names  # another file of that name, which is in the way
     elif not (data_dir / "mixtures" / "tr.csv").is_file():
         return names
-    names |= {SOURCES, "voices.csv", *(f"mixtures/{split}.csv" for split in SPLITS)}
+    names |= {SOURCES, "voices.csv", "lists/SHA256SUMS"}
+    names |= {f"mixtures/{split}.csv" for split in SPLITS}
     for split in SPLITS:
         names |= {f"lists/{path.name}" for path in data_dir.glob(f"lists/mix_*_spk_{split}.txt")}
     if (data_dir / "sources").is_symlink():
