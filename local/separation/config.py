@@ -21,9 +21,10 @@ BASE = ROOT / "conf" / "base.yaml"
 Conf = dict[str, Any]
 # Keys that every experiment has, since without them nobody knows what was trained.
 REQUIRED = [
-    *("model", "corpus.name", "corpus.sample_rate", "corpus.n_src", "net_conf.num_spks"),
-    *(f"net_conf.{letter}" for letter in ("N", "L", "B", "H", "P", "X", "R")),
-    *("net_conf.norm", "net_conf.activate", "net_conf.causal"),
+    *("seed", "model"),
+    *(f"corpus.{key}" for key in ("name", "sample_rate", "mode", "n_src")),
+    *(f"net_conf.{key}" for key in ("N", "L", "B", "H", "Sc", "P", "X", "R", "num_spks")),
+    *(f"net_conf.{key}" for key in ("norm", "activate", "causal")),
 ]
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
