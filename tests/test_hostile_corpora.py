@@ -19,7 +19,7 @@ import mix
 import test_espeak
 from separation.config import ROOT
 from separation.corpus.lists import list_path, read_sources
-from separation.errors import run_command
+from separation.process import run_command
 from test_folder import make_folder
 from test_librimix import make_version
 from tiny_corpus import make_sources

@@ -209,7 +209,7 @@ def test_a_download_that_was_changed_since_is_fetched_again(tmp_path, server, do
 
 
 def test_unpacking_again_after_a_kill_gives_the_same(tmp_path, server, download, monkeypatch):
-    path, sums = place_archive(tmp_path, archive("train-clean-5"))
+    _, sums = place_archive(tmp_path, archive("train-clean-5"))
 
     def killed(*_):
         raise MemoryError
