@@ -27,6 +27,8 @@ from separation.config import load_config
 from separation.errors import RecipeError
 from separation.inference.separator import pick_device
 
+SHORTEST_CHUNK = 100  # samples; longer than the filters of any system
+
 
 def main() -> None:
     """Parse the command line, run one benchmark, print its table."""
@@ -73,6 +75,8 @@ def run(arguments: argparse.Namespace) -> str:
     for name in ("batch_size", "chunk_size", "repetitions", "mixtures", "nj"):
         if getattr(arguments, name, 1) < 1:
             raise RecipeError(f"--{name} {getattr(arguments, name)}: 1 or more")
+    if getattr(arguments, "chunk_size", SHORTEST_CHUNK) < SHORTEST_CHUNK:
+        raise RecipeError(f"--chunk_size {arguments.chunk_size}: {SHORTEST_CHUNK} samples or more")
     if arguments.command == "mixing":
         return compare_mixing(arguments.mixtures, arguments.nj, arguments.dir)
     check_backends(getattr(arguments, "backends", []))

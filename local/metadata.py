@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from separation.config import Conf, wav_folder
+from separation.corpus.lists import SPLITS, read_split
 from separation.corpus.manifest import make_manifests
 from separation.corpus.problems import Problems
 from separation.stages import data_stage
@@ -20,16 +21,19 @@ def main() -> None:
 
 def write_manifests(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Write ``{tr,cv,tt}.csv`` and ``fingerprint.txt``."""
-    begin()
     wav_dir = wav_folder(data_dir, conf)
     facts = conf["corpus"]
+    problems = Problems(facts["keep_going"])
+    for split in SPLITS:
+        read_split(data_dir, facts["n_src"], split, problems)
+    begin()
     fingerprint = make_manifests(
         data_dir,
         wav_dir,
         n_src=facts["n_src"],
         sample_rate=facts["sample_rate"],
         nj=conf["nj"],
-        problems=Problems(facts["keep_going"]),
+        problems=problems,
         expected=facts.get("expected"),  # for corpora that have these facts
         mode=facts["mode"],
         allow_partial=facts.get("allow_partial", False),

@@ -17,7 +17,7 @@ from separation.config import ROOT, load_resolved
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.evaluation.results import corpus_and_tag
-from separation.files import alone, atomic_path
+from separation.files import alone, atomic_path, visible
 from separation.report.page import SystemPage, find_examples, write_page
 from separation.report.plots import improvement_plot, training_curve
 from separation.report.tables import load_results, terminal_text, write_markdown
@@ -34,7 +34,7 @@ def main() -> None:
     with alone(arguments.results_dir, "reporting"):
         results = load_results(arguments.results_dir, problems)
         systems = []
-        for exp_dir in sorted(path.parent for path in arguments.exp_root.glob("*/conf.yaml")):
+        for exp_dir in (p for p in visible(arguments.exp_root, "*") if (p / "conf.yaml").exists()):
             try:
                 systems.append(report_system(exp_dir, problems))
             except RecipeError as error:

@@ -262,14 +262,13 @@ def test_a_folder_of_recordings_is_remade_after_a_kill_at_any_file(corpus, monke
         def killed(*arguments, last=last, original=original, calls=calls):
             calls.append(1)
             if len(calls) == last:
-                raise MemoryError
+                raise ZeroDivisionError  # nothing that the script would handle
             return original(*arguments)
 
         with monkeypatch.context() as patch:
             patch.setattr(recordings, "place_recording", killed)
-            with pytest.raises((MemoryError, SystemExit)):
-                assert corpus.run(prepare.main, f"corpus.corpus_dir='{corpus.own}'") == 0
-                raise SystemExit
+            with pytest.raises(ZeroDivisionError):
+                corpus.run(prepare.main, f"corpus.corpus_dir='{corpus.own}'")
         assert not (corpus.data / "sources.csv").exists()
         assert corpus.prepare() == 0
         after = contents(corpus.data)
@@ -503,7 +502,7 @@ def test_an_id_of_a_table_that_cannot_be_a_file_is_named(corpus, name, capfd):
 
 def test_file_names_of_every_kind_become_plain_ones(corpus):
     """Backslashes and control characters."""
-    for name in ("a\\b.wav", "a\nb.wav", "..wav.wav", "\x1b[31m.wav"):
+    for name in ("a\\b.wav", "a\nb.wav", "\x1b[31m.wav"):
         soundfile.write(corpus.own / "new.wav", np.full(4000, 0.1), 8000)
         (corpus.own / "new.wav").rename(corpus.own / "ben" / name)
     assert corpus.prepare() == 0
@@ -511,7 +510,6 @@ def test_file_names_of_every_kind_become_plain_ones(corpus):
     assert {
         "ben_a_b.wav",
         "ben_a_b-2.wav",
-        "ben_..wav.wav",
         "ben__[31m.wav",
     } < names
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from separation.errors import RecipeError, nearest
-from separation.files import atomic_path, read_text, require_file
+from separation.files import atomic_path, check_name, read_text, require_file
 from separation.ranges import check_values
 from separation.tree import ROOT, corpora, tags
 
@@ -80,6 +80,7 @@ def load_resolved(exp_dir: Path, overrides: list[str] | None = None) -> Conf:
     conf = read_yaml(BASE)
     _merge(conf, written, str(path), new_keys=True)
     check_values(conf, str(path))
+    check_name(conf["corpus"]["name"], f"{path}: corpus.name")
     _override(conf, overrides or [])
     check_values(conf)
     return conf

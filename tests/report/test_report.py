@@ -120,7 +120,7 @@ def test_script_writes_all_from_experiments_and_results(results_dir, exp_root, m
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
     expected = "small 6.51 5.00 7.25 9.50 – 0.876 2.35 300_(2_failed) 1.70_M 1.25 0.021 12"
     assert [cell.replace("_", " ") for cell in expected.split()] in rows
-    assert "`big` (tt): commit abc1234, 2026-01-02\n\n```sh\n./run.sh --tag big\n```" in text
+    assert "**big** (tt): commit abc1234, 2026-01-02\n\n```sh\n./run.sh --tag big\n```" in text
     assert "11.00" in capsys.readouterr().out
     for name in ("training", "si_sdri_tt"):
         with Image.open(exp_root / "toy_small" / "plots" / f"{name}.png") as picture:
@@ -237,5 +237,5 @@ def test_names_are_escaped(results_dir, tmp_path):
     write_markdown(load_results(results_dir), tmp_path / "RESULTS.md")
     text = (tmp_path / "RESULTS.md").read_text()
     assert "| a\\|b\\`&lt;i&gt; |" in text
-    assert f"``{name}`` (tt)" in text
+    assert "**a\\|b\\`&lt;i&gt;** (tt)" in text
     assert f"````sh\n{command}\n````" in text

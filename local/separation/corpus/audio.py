@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,7 +34,7 @@ def audio_info(path: str | Path) -> AudioInfo:
     """
     require_file(Path(path))
     try:
-        info = soundfile.info(str(path))
+        info = soundfile.info(os.fsencode(path))
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
         raise RecipeError(f"{path}: cannot be read as audio") from error
     return AudioInfo(info.frames, info.samplerate, info.channels, info.format, info.subtype)
@@ -50,7 +51,7 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
     """
     info = audio_info(path)
     try:
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise RecipeError(f"{path}: cannot be decoded; the file is damaged or cut short") from error
     if samples.shape[0] == 0:

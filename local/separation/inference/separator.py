@@ -113,6 +113,8 @@ def pick_device(name: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError(f"{device.type} computes nothing here")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise RecipeError(f"--device {name}: not here; try cpu, or cuda with a GPU") from error

@@ -39,7 +39,7 @@ def training_curve(table: pd.DataFrame, title: str) -> bytes:
         axes.plot(
             points["epoch"] + 1, points[column], color=colour, label=label, marker=marker, ms=3
         )
-    axes.set(xlabel="epoch", ylabel="loss (negative SI-SDR, dB)", title=title)
+    axes.set(xlabel="epoch", ylabel="loss (negative SI-SDR, dB)", title=_plain(title))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     rates = axes.twinx()
@@ -76,7 +76,7 @@ def improvement_plot(table: pd.DataFrame, title: str) -> bytes:
         axes.grid(alpha=0.3)
     scatter.set(xlabel="SI-SDR of the mixture (dB)", ylabel="SI-SDRi (dB)")
     histogram.set(xlabel="mixtures", title=f"mean {table['si_sdri'].mean():.2f} dB")
-    scatter.set_title(title)
+    scatter.set_title(_plain(title))
     scatter.legend(fontsize="small")
     return _png(figure)
 
@@ -99,6 +99,11 @@ def spectrogram(samples: np.ndarray, sample_rate: int) -> bytes:
     file = io.BytesIO()
     indices.save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def _plain(text: str) -> str:
+    """A text in which matplotlib sees no formula."""
+    return text.replace("$", r"\$")
 
 
 def _png(figure: Figure) -> bytes:

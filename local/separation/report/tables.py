@@ -99,9 +99,8 @@ def write_markdown(results: pd.DataFrame, path: Path) -> None:
             facts = [f"commit {row.commit}"] if row.commit else []
             facts += [row.date] if row.date else []
             facts += [f"data {row.data_fingerprint}"] if row.data_fingerprint else []
-            fence = _fence(row.tag, 1)
-            details = f"({row.splits}): {', '.join(facts)}"
-            parts.append(f"{fence}{row.tag}{fence} {_escaped(details)}")
+            details = _escaped(f"({row.splits}): {', '.join(facts)}")
+            parts.append(f"**{_escaped(row.tag)}** {details}")
             fence = _fence(row.command, 3)
             parts.append(f"{fence}sh\n{row.command}\n{fence}")
     with atomic_path(path) as temporary:
