@@ -9,9 +9,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from recordings import find_recordings, place_recordings, read_genders
 from separation.config import Conf, load_corpus_config
 from separation.corpus.lists import SPLITS, Utterance, make_lists, split_speakers, write_lists
+from separation.corpus.recordings import find_recordings, place_recordings, read_genders
 from separation.errors import RecipeError, run_command
 
 

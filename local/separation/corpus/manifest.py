@@ -212,7 +212,7 @@ def read_manifest(path: Path, n_src: int) -> pd.DataFrame:
         for row, name in enumerate(table[column]):
             if not Path(name).is_file():
                 raise RecipeError(f"{path}:{row + 2}: {column} {name} does not exist")
-    speakers = [c for c in table if c.startswith(("speaker_", "gender_"))]
+    speakers = [c for c in table if c == "group" or c.startswith(("speaker_", "gender_"))]
     table[speakers] = table[speakers].astype(object).where(table[speakers].notna(), "").astype(str)
     return table
 
@@ -227,6 +227,8 @@ def _row(split: str, line: ListLine, length: int, utterances: dict[str, Utteranc
     speakers = [utterances[path] for path in line.paths]
     numbers = range(1, len(speakers) + 1)
     file = f"{line.mixture_id}.wav"
+    groups = {speaker.group for speaker in speakers}
+    group = {"group": groups.pop() if len(groups) == 1 else ""} if any(groups) else {}
     return {
         "mixture_ID": line.mixture_id,
         "mixture_path": f"{split}/mix/{file}",
@@ -234,6 +236,7 @@ def _row(split: str, line: ListLine, length: int, utterances: dict[str, Utteranc
         "length": length,
         **{f"speaker_{i}_ID": speakers[i - 1].speaker for i in numbers},
         **{f"gender_{i}": speakers[i - 1].gender for i in numbers},
+        **group,
     }
 
 

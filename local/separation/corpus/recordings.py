@@ -144,6 +144,8 @@ def place_recording(recording: Recording, sources_dir: Path, mixdown: bool) -> s
     if suffix != ".mp3" and info.channels == 1:
         link = sources_dir / f"{recording.stem}{suffix}"
         link.parent.mkdir(parents=True, exist_ok=True)
+        if link.is_symlink():  # of an earlier run
+            link.unlink()
         link.symlink_to(source.resolve())
         return f"{recording.stem}{suffix}"
     if suffix == ".mp3":

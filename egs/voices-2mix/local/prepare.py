@@ -1,0 +1,147 @@
+"""Stage 0 of voices-2mix: several folders of speakers become one corpus."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from groups import Group, find_groups, language_of
+from separation.config import Conf, load_corpus_config
+from separation.corpus.lists import (
+    SPLITS,
+    Utterance,
+    make_lists,
+    read_sources,
+    split_speakers,
+    write_lists,
+)
+from separation.corpus.problems import Problems
+from separation.corpus.recordings import place_recordings
+from separation.errors import RecipeError, run_command
+
+
+def main() -> None:
+    """Parse the command line and make ``sources``, ``sources.csv`` and ``lists/``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--data_dir", type=Path, required=True)
+    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
+    arguments = parser.parse_args()
+    conf = load_corpus_config(arguments.corpus, arguments.overrides)
+    data_dir: Path = arguments.data_dir
+    groups = find_groups(conf["corpus"])
+    splits = split(groups, conf)
+    forget(data_dir)
+    utterances = place(groups, splits, data_dir / "sources", conf)
+    lists = draw(utterances, conf)
+    write_lists(data_dir, utterances, lists)
+    summarise(utterances, lists)
+
+
+def split(groups: list[Group], conf: Conf) -> dict[str, str]:
+    """Give every speaker one split.
+
+    A speaker who is in a group that only trains is in tr, whichever other groups have recordings of
+    that speaker, too. The others of each group of ``test_groups`` are shared out.
+
+    Raises:
+        RecipeError: a speaker of a language is in a group of training, too.
+    """
+    facts = conf["corpus"]
+    splits: dict[str, str] = {}
+    for group in groups:
+        if group.name not in [*facts["test_groups"], *facts["language_groups"]]:
+            splits.update(dict.fromkeys(group.genders, "tr"))
+    for group in groups:
+        if group.name in facts["test_groups"]:
+            free = {name: sex for name, sex in group.genders.items() if name not in splits}
+            if free:
+                splits.update(split_speakers(free, facts["shares"], conf["seed"]))
+    for group in groups:
+        if group.name in facts["language_groups"]:
+            both = sorted(group.genders.keys() & splits.keys())
+            if both:
+                raise RecipeError(
+                    f"{group.folder}: speaker {both[0]} is in another group, too;"
+                    " a speaker of corpus.language_groups must not be heard in training"
+                )
+            splits.update(dict.fromkeys(group.genders, "tt"))
+    return splits
+
+
+def place(
+    groups: list[Group], splits: dict[str, str], sources_dir: Path, conf: Conf
+) -> list[Utterance]:
+    """Link to all recordings, below a folder for each group.
+
+    Returns:
+        one utterance a recording; those of a language have it as their group.
+    """
+    facts = conf["corpus"]
+    problems = Problems(facts["keep_going"])
+    utterances = []
+    for group in groups:
+        paths, bad = place_recordings(
+            group.recordings,
+            sources_dir / group.name,
+            facts["mixdown"],
+            conf["nj"] or -1,
+            facts["keep_going"],
+        )
+        for problem in bad:
+            problems.add(problem)
+        spoken = group.name in facts["language_groups"]
+        for path, recording in zip(paths, group.recordings, strict=False):
+            name = recording.speaker
+            row = language_of(name) if spoken else group.name
+            place_ = f"{group.name}/{path}"
+            utterances.append(Utterance(place_, name, group.genders[name], splits[name], row))
+    problems.finish("--corpus_dir")
+    return utterances
+
+
+def draw(utterances: list[Utterance], conf: Conf) -> dict[str, list[str]]:
+    """Draw the mixtures: those of tr of all speakers, those of cv and tt within a group each."""
+    facts, seed, n_src = conf["corpus"], conf["seed"], conf["corpus"]["n_src"]
+    none = dict.fromkeys(SPLITS, 0)
+    counts = facts["n_mixtures"]
+    lists = make_lists(utterances, n_src, {**none, "tr": counts["tr"]}, seed)
+    names = facts["test_groups"]
+    for number, name in enumerate(names):
+        mine = [u for u in utterances if u.group == name]
+        # Those that cannot be shared out evenly go to the first groups.
+        wanted = {s: (counts[s] + len(names) - 1 - number) // len(names) for s in ("cv", "tt")}
+        for key, lines in make_lists(mine, n_src, {**none, **wanted}, seed).items():
+            lists[key] += lines
+    for language in sorted({u.group for u in utterances} - set(facts["train_groups"])):
+        mine = [u for u in utterances if u.group == language]
+        if len({u.speaker for u in mine}) < n_src:
+            print(f"{language}: fewer than {n_src} speakers, so no mixtures")
+            continue
+        wanted = {**none, "tt": facts["n_language_mixtures"]}
+        lists["tt"] += make_lists(mine, n_src, wanted, seed)["tt"]
+    return lists
+
+
+def forget(data_dir: Path) -> None:
+    """Remove the links of an earlier run, and then its table of them."""
+    if (data_dir / "sources.csv").is_file():
+        for utterance in read_sources(data_dir):
+            link = data_dir / "sources" / utterance.path
+            if link.is_symlink():
+                link.unlink()
+        (data_dir / "sources.csv").unlink()
+
+
+def summarise(utterances: list[Utterance], lists: dict[str, list[str]]) -> None:
+    """Print what there is of each split, group by group."""
+    for name, lines in lists.items():
+        mine = {(u.group, u.speaker) for u in utterances if u.split == name}
+        counts = Counter(group for group, _ in mine)
+        speakers = ", ".join(f"{group} {count}" for group, count in sorted(counts.items()))
+        print(f"{name}: {len(lines)} mixtures; speakers: {speakers}")
+
+
+if __name__ == "__main__":
+    run_command(main)
