@@ -6,8 +6,10 @@ has the recordings in memory, that of a GPU if the network is there, and mixes w
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ from separation.corpus.datasets import Batch
 from separation.corpus.levels import active_level
 from separation.corpus.lists import Utterance
 from separation.corpus.mixing import PEAK
-from separation.errors import RecipeError
+from separation.errors import RecipeError, nearest
 
 # A crop quieter than this against the utterance's active level is a pause: another one is drawn.
 PAUSE_DB = -20.0
@@ -29,6 +31,12 @@ CROP_TRIES = 10
 # Speeds are counted in 2^-16, so that places between samples are whole numbers on every device.
 SPEED_BITS = 16
 SPEED_UNIT = 2**SPEED_BITS
+# How often a speaker with so many seconds of recordings is drawn, in proportion.
+DRAWS: dict[str, Callable[[float], float]] = {
+    "speaker": lambda seconds: 1.0,
+    "sqrt_seconds": math.sqrt,
+    "seconds": lambda seconds: seconds,
+}
 # Around every recording its first sample is repeated once and its last one twice, which the cubic
 # needs to reach its ends.
 EDGES = (1, 2)
@@ -52,6 +60,46 @@ def stack(recipes: Sequence[Recipe]) -> Recipe:
     return Recipe(first, last, length, speed, factor, max(columns[-1]))
 
 
+@dataclass(frozen=True)
+class SpeakerDraw:
+    """How often each speaker is drawn.
+
+    Args:
+        by: a name of :data:`DRAWS`.
+        group_weights: how often speakers of a group are drawn, compared with those of others; 1
+            for groups that are not named.
+
+    Raises:
+        RecipeError: ``by`` is unknown, or a weight is negative.
+    """
+
+    by: str = "speaker"
+    group_weights: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.by not in DRAWS:
+            hint = nearest(self.by, DRAWS)
+            raise RecipeError(f"data.draw_speakers is '{self.by}'{hint}; known: {', '.join(DRAWS)}")
+        for group, weight in self.group_weights.items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise RecipeError(f"corpus.group_weights.{group} is {weight}; it must be 0 or more")
+
+    def probabilities(self, seconds: list[float], groups: list[str]) -> np.ndarray | None:
+        """Probability of each speaker, ``(speaker,)``; None if all are alike.
+
+        Args:
+            seconds: of recordings of each speaker.
+            groups: the group of each.
+        """
+        weights = np.array(
+            [
+                DRAWS[self.by](length) * self.group_weights.get(group, 1.0)
+                for length, group in zip(seconds, groups, strict=True)
+            ]
+        )
+        return weights / weights.sum() if len(set(weights)) > 1 else None
+
+
 class DynamicMixing(Dataset):
     """Draws mixtures: new speakers, utterances, crops, gains and speeds every epoch.
 
@@ -69,6 +117,7 @@ class DynamicMixing(Dataset):
         speed_range: a source plays at 1 +- up to this times its speed (and pitch); 0 leaves it.
         seed: of all that is drawn.
         nj: processes that decode.
+        draw: how often each speaker is drawn.
 
     Attributes:
         recordings: all of them, one after the other, 16 bit, each with its EDGES.
@@ -86,6 +135,7 @@ class DynamicMixing(Dataset):
         speed_range: float,
         seed: int,
         nj: int,
+        draw: SpeakerDraw | None = None,
     ) -> None:
         if not 0 <= speed_range < 1:
             raise RecipeError(f"data.speed_range is {speed_range}; it must be in [0, 1)")
@@ -100,11 +150,20 @@ class DynamicMixing(Dataset):
             if level > 0:
                 self.speakers[utterance.speaker].append((start, start + len(samples), level))
             start += len(samples) + sum(EDGES)
-        self.names = sorted(self.speakers)
+        draw = draw or SpeakerDraw()
+        groups = {u.speaker: u.group for u in utterances}
+        self.names = sorted(
+            name for name in self.speakers if draw.group_weights.get(groups[name], 1.0)
+        )
         if len(self.names) < n_src:
             raise RecipeError(
                 f"{sources_dir}: {len(self.names)} speakers in tr, but a mixture needs {n_src}"
             )
+        seconds = [
+            sum(end - start for start, end, _ in self.speakers[name]) / sample_rate
+            for name in self.names
+        ]
+        self.probabilities = draw.probabilities(seconds, [groups[name] for name in self.names])
 
     def __len__(self) -> int:
         return self.size
@@ -116,7 +175,7 @@ class DynamicMixing(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> Recipe:
         """What to mix."""
         rng = np.random.default_rng([self.seed, *key])
-        chosen = rng.choice(len(self.names), self.n_src, replace=False)
+        chosen = rng.choice(len(self.names), self.n_src, replace=False, p=self.probabilities)
         crops = [self._draw_crop(self.speakers[self.names[speaker]], rng) for speaker in chosen]
         first, last, length, speed, level = (np.array(value) for value in zip(*crops, strict=True))
         gains = rng.uniform(-self.gain_range, self.gain_range, self.n_src)

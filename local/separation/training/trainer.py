@@ -26,7 +26,7 @@ from separation.corpus.datasets import (
     WholeDataset,
     collate,
 )
-from separation.corpus.dynamic import DynamicMixing, stack
+from separation.corpus.dynamic import DynamicMixing, SpeakerDraw, stack
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError, nearest
@@ -42,10 +42,10 @@ from separation.training.acceleration import (
     pick_precision,
 )
 from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint
-from separation.training.losses import PITNegSISDR
+from separation.training.losses import LOSSES, make_loss
 from separation.training.progress import EpochLog
 from separation.training.resume import newest_checkpoint
-from separation.training.schedule import BudgetSchedule, PlateauSchedule
+from separation.training.schedule import BudgetSchedule, PlateauSchedule, Warmup
 from separation.training.system import SeparationSystem
 
 log = logging.getLogger("separation")
@@ -84,7 +84,7 @@ class Training:
         self.system = SeparationSystem(
             model=model,
             optimizer=make_optimizer(conf, model),
-            loss_func=PITNegSISDR(),
+            loss_func=make_loss(conf["training"]),
             train_loader=loader,
             val_loader=cv_loader(conf, wav_dir),
             clip_grad_norm=conf["training"]["clip_grad_norm"],
@@ -154,6 +154,7 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
             speed_range=data["speed_range"],
             seed=conf["seed"],
             nj=conf["nj"] or -1,
+            draw=SpeakerDraw(data["draw_speakers"], facts.get("group_weights", {})),
         )
     else:
         dataset = ChunkDataset(
@@ -210,7 +211,16 @@ def make_trainer(conf: Conf, exp_dir: Path, precision: str) -> tuple[pl.Trainer,
         schedule: pl.Callback = PlateauSchedule(optim["halve_patience"])
     else:
         schedule = BudgetSchedule(optim["lr"], optim["decay_share"], minutes, timer)
-    callbacks = [timer, schedule, EpochLog(exp_dir / "metrics.csv", timer), best, last, midway]
+    warmup = Warmup(optim["lr"], optim["warmup_steps"])
+    callbacks = [
+        timer,
+        schedule,
+        warmup,
+        EpochLog(exp_dir / "metrics.csv", timer),
+        best,
+        last,
+        midway,
+    ]
     if training["early_stop"]:
         callbacks.append(EarlyStopping("val_loss", patience=training["early_stop"], verbose=False))
     callbacks.append(TQDMProgressBar(refresh_rate=10))
@@ -252,6 +262,7 @@ def check(conf: Conf) -> None:
     for section, key, known in (
         ("training", "precision", ["auto", *PRECISIONS]),
         ("training", "compile", list(COMPILE)),
+        ("training", "loss", list(LOSSES)),
         ("optim", "schedule", list(SCHEDULES)),
     ):
         value = conf[section][key]
@@ -264,7 +275,7 @@ def check(conf: Conf) -> None:
         (1, False, "training.accumulate training.max_bad_steps training.num_nodes"),
         (0, False, "data.num_workers data.epoch_size data.least data.gain_range seed nj"),
         (0, False, "training.max_minutes training.early_stop training.clip_grad_norm"),
-        (0, False, "optim.weight_decay"),
+        (0, False, "optim.weight_decay optim.warmup_steps training.loss_max_db"),
         (0, True, "optim.lr optim.decay_share training.save_minutes"),
     ):
         for key in keys.split():

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# What an hour of one thread is best spent on: one change at a time to the same training, each with
+# as many steps as one thread takes in the same processor time, on the same unseen speakers.
+#   egs/voices-2mix/study.sh [MINUTES [VARIANT...]]
+# 20 minutes a training and all variants by default; VARIANT is a name of the list below, or one run
+# such as baseline-seed0. Needs stages 0 to 2 of voices-2mix. A variant that has its result in
+# results/voices is left out, one that was stopped is resumed.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
+
+minutes=${1:-20}
+chosen=" ${*:2} "
+common=(net_conf.Sc=0 data.chunk_size=24000 data.batch_size=8 optim.schedule=budget
+  training.max_minutes=0 training.early_stop=0 training.precision=fp32 nj=1
+  evaluation.n_examples=0 'evaluation.metrics=[si_sdr]' 'evaluation.max_mixtures={tt: 200, tr: 50}')
+variants=(
+  "baseline"
+  "lr2e-3 optim.lr=2e-3 optim.warmup_steps=100"
+  "batch4 data.batch_size=4"
+  "L20 net_conf.L=20"
+  "chunk1 data.chunk_size=8000"
+  "chunk2 data.chunk_size=16000"
+  "no_commands corpus.group_weights.commands=0"
+  "sqrt_seconds data.draw_speakers=sqrt_seconds"
+  "N256 net_conf.N=256"
+  "relu net_conf.activate=relu"
+  "L16 net_conf.L=16"
+  "chunk4 data.chunk_size=32000"
+  "batch2 data.batch_size=2"
+  "loss30 training.loss_max_db=30"
+  "snr30 training.loss=snr training.loss_max_db=30"
+  "no_speed data.speed_range=0"
+  "seconds data.draw_speakers=seconds"
+)
+
+for name in ${chosen}; do
+  [[ " ${variants[*]%% *} " = *" ${name%-seed*} "* ]] && continue
+  echo "study.sh: no variant '$name'; known: ${variants[*]%% *}" >&2
+  exit 1
+done
+if [ ! -f data/voices-2mix/wav8k/min/tt.csv ]; then
+  echo "study.sh: data/voices-2mix is not ready; first: ./run.sh --corpus voices-2mix" \
+    "--corpus_dir DIR[,DIR...] --stop_stage 2" >&2
+  exit 1
+fi
+# shellcheck source=path.sh
+. ./path.sh
+export OMP_NUM_THREADS=1 RECIPE_COMMAND="egs/voices-2mix/study.sh $minutes"
+
+place=(--corpus voices-2mix --tag convtasnet --data_dir data/voices-2mix)
+
+# is_chosen NAME SEED: whether the command line asks for this run; without names it asks for all.
+is_chosen() { [[ $chosen =~ ^\ *$ || $chosen = *" $1 "* || $chosen = *" $1-seed$2 "* ]]; }
+
+# measure NAME OVERRIDES...: find out how many steps the minutes are enough for, unless that is known.
+measure() {
+  local steps=exp/voices/steps/$minutes-$1
+  if [ -s "$steps" ]; then return; fi
+  echo "study.sh: measuring the steps of $1"
+  mkdir -p exp/voices/steps
+  python egs/voices-2mix/local/steps.py "${place[@]}" --minutes "$minutes" -- "${common[@]}" \
+    "${@:2}" >"$steps.tmp"
+  mv "$steps.tmp" "$steps"
+}
+
+# run_one NAME SEED OVERRIDES...: train and evaluate one variant with one seed.
+run_one() {
+  local run=$1-seed$2 exp_dir=exp/voices/voices-2mix_$1-seed$2 resume=() budget
+  if [ -e "results/voices/$run.csv" ]; then return; fi
+  echo "study.sh: $run"
+  read -ra budget <"exp/voices/steps/$minutes-$1"
+  if [ ! -f "$exp_dir/best_model.pth" ]; then
+    if compgen -G "$exp_dir/checkpoints/*.ckpt" >/dev/null; then resume=(--resume); fi
+    python local/train.py "${place[@]}" --exp_dir "$exp_dir" "${resume[@]}" -- "${common[@]}" \
+      "seed=$2" "${@:3}" "${budget[@]}"
+  fi
+  python local/evaluate.py --exp_dir "$exp_dir" --data_dir data/voices-2mix \
+    --results "results/voices/$run.csv"
+}
+
+# All are measured first, one after the other on the same processor.
+for variant in "${variants[@]}"; do
+  read -ra overrides <<<"$variant"
+  if is_chosen "${overrides[0]}" 0 || is_chosen "${overrides[0]}" 1; then
+    measure "${overrides[@]}"
+  fi
+done
+for seed in 0 1; do
+  for variant in "${variants[@]}"; do
+    read -ra overrides <<<"$variant"
+    if is_chosen "${overrides[0]}" "$seed"; then
+      run_one "${overrides[0]}" "$seed" "${overrides[@]:1}"
+    fi
+  done
+done
+python egs/espeak-2mix/local/seeds_table.py results/voices \
+  "voices-2mix: $minutes minutes of one thread for each training"
