@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# What an hour of one thread is best spent on: one change at a time to the same training, each with
-# as many steps as one thread takes in the same processor time, on the same unseen speakers.
-#   egs/voices-2mix/study.sh [MINUTES [VARIANT...]]
-# 20 minutes a training and all variants by default; VARIANT is a name of the list below, or one run
-# such as baseline-seed0. Needs stages 0 to 2 of voices-2mix. A variant that has its result in
-# results/voices is left out, one that was stopped is resumed.
+# What an hour of one thread is best spent on: one change at a time to the same training, each with as
+# many steps as take the processor as long as the baseline's, on the same unseen speakers.
+#   egs/voices-2mix/study.sh [STEPS [VARIANT...]]
+# 800 steps of the baseline (20 minutes of one thread of an EPYC with AVX2) and all variants by default;
+# VARIANT is a name of the list below, or one run such as baseline-seed0. Needs stages 0 to 2 of
+# voices-2mix. A run that has its result in results/voices is left out, one that was stopped is resumed.
 set -euo pipefail
+shopt -s inherit_errexit
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
-minutes=${1:-20}
+steps=${1:-800}
 chosen=" ${*:2} "
 common=(net_conf.Sc=0 data.chunk_size=24000 data.batch_size=8 optim.schedule=budget
   training.max_minutes=0 training.early_stop=0 training.precision=fp32 nj=1
@@ -45,53 +46,48 @@ if [ ! -f data/voices-2mix/wav8k/min/tt.csv ]; then
 fi
 # shellcheck source=path.sh
 . ./path.sh
-export OMP_NUM_THREADS=1 RECIPE_COMMAND="egs/voices-2mix/study.sh $minutes"
+export OMP_NUM_THREADS=1 RECIPE_COMMAND="egs/voices-2mix/study.sh $steps"
 
 place=(--corpus voices-2mix --tag convtasnet --data_dir data/voices-2mix)
 
 # is_chosen NAME SEED: whether the command line asks for this run; without names it asks for all.
 is_chosen() { [[ $chosen =~ ^\ *$ || $chosen = *" $1 "* || $chosen = *" $1-seed$2 "* ]]; }
 
-# measure NAME OVERRIDES...: find out how many steps the minutes are enough for, unless that is known.
-measure() {
-  local steps=exp/voices/steps/$minutes-$1
-  if [ -s "$steps" ]; then return; fi
-  echo "study.sh: measuring the steps of $1"
+# budget NAME CHANGES...: print the settings that give a variant its share of the time, measured once.
+budget() {
+  local file=exp/voices/steps/$steps-$1 changes=("${@:2}")
   mkdir -p exp/voices/steps
-  python egs/voices-2mix/local/steps.py "${place[@]}" --minutes "$minutes" -- "${common[@]}" \
-    "${@:2}" >"$steps.tmp"
-  mv "$steps.tmp" "$steps"
+  if [ ! -s "$file" ]; then
+    python egs/voices-2mix/local/steps.py "${place[@]}" --steps "$steps" "${changes[@]/#/--change=}" \
+      -- "${common[@]}" >"$file.tmp"
+    mv "$file.tmp" "$file"
+  fi
+  cat "$file"
 }
 
-# run_one NAME SEED OVERRIDES...: train and evaluate one variant with one seed.
+# run_one NAME SEED CHANGES...: train and evaluate one variant with one seed.
 run_one() {
-  local run=$1-seed$2 exp_dir=exp/voices/voices-2mix_$1-seed$2 resume=() budget
+  local run=$1-seed$2 exp_dir=exp/voices/voices-2mix_$1-seed$2 resume=() settings
   if [ -e "results/voices/$run.csv" ]; then return; fi
   echo "study.sh: $run"
-  read -ra budget <"exp/voices/steps/$minutes-$1"
+  settings=$(budget "$1" "${@:3}")
   if [ ! -f "$exp_dir/best_model.pth" ]; then
     if compgen -G "$exp_dir/checkpoints/*.ckpt" >/dev/null; then resume=(--resume); fi
+    # shellcheck disable=SC2086  # one word a setting
     python local/train.py "${place[@]}" --exp_dir "$exp_dir" "${resume[@]}" -- "${common[@]}" \
-      "seed=$2" "${@:3}" "${budget[@]}"
+      "seed=$2" "${@:3}" $settings
   fi
   python local/evaluate.py --exp_dir "$exp_dir" --data_dir data/voices-2mix \
     --results "results/voices/$run.csv"
 }
 
-# All are measured first, one after the other on the same processor.
-for variant in "${variants[@]}"; do
-  read -ra overrides <<<"$variant"
-  if is_chosen "${overrides[0]}" 0 || is_chosen "${overrides[0]}" 1; then
-    measure "${overrides[@]}"
-  fi
-done
 for seed in 0 1; do
   for variant in "${variants[@]}"; do
-    read -ra overrides <<<"$variant"
-    if is_chosen "${overrides[0]}" "$seed"; then
-      run_one "${overrides[0]}" "$seed" "${overrides[@]:1}"
+    read -ra changes <<<"$variant"
+    if is_chosen "${changes[0]}" "$seed"; then
+      run_one "${changes[0]}" "$seed" "${changes[@]:1}"
     fi
   done
 done
 python egs/espeak-2mix/local/seeds_table.py results/voices \
-  "voices-2mix: $minutes minutes of one thread for each training"
+  "voices-2mix: as much processor time for each training as $steps steps of the baseline take"
