@@ -32,6 +32,14 @@ variants=(
   "snr30 training.loss=snr training.loss_max_db=30"
   "no_speed data.speed_range=0"
   "seconds data.draw_speakers=seconds"
+  "average2 training.average_epochs=2"
+  "speed0.2 data.speed_range=0.2"
+  "formants data.augment.formant_range=0.15"
+  "filters data.augment.filter_db=6 data.augment.telephone_share=0.2"
+  "rooms data.augment.room_share=0.3"
+  "codec data.augment.codec_share=0.2"
+  "silence training.loss=snr training.loss_max_db=30 data.augment.silence_share=0.2"
+  "gain5 data.gain_range=5"
 )
 
 for name in ${chosen}; do

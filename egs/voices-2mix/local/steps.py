@@ -37,8 +37,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     trainings = []
-    for changes in ([], arguments.change):
-        conf = load_config(arguments.corpus, arguments.tag, None, [*arguments.overrides, *changes])
+    for overrides in (arguments.overrides, [*arguments.overrides, *arguments.change]):
+        conf = load_config(arguments.corpus, arguments.tag, None, overrides)
         wav_dir = wav_folder(arguments.data_dir, conf)
         # Nothing is written: a training touches its folder only when it runs.
         training = Training(conf, arguments.data_dir, wav_dir, arguments.data_dir / "unused")

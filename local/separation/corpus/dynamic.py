@@ -19,6 +19,7 @@ from joblib import Parallel, delayed
 from torch.utils.data import Dataset
 
 from separation.corpus.audio import load_resampled, to_int16
+from separation.corpus.augmentation import Augmentation, Effector, Effects, stack_effects
 from separation.corpus.datasets import Batch
 from separation.corpus.levels import active_level
 from separation.corpus.lists import Utterance
@@ -51,13 +52,15 @@ class Recipe(NamedTuple):
     speed: np.ndarray | torch.Tensor  # samples of the recording a sample, in SPEED_UNITs
     factor: np.ndarray | torch.Tensor  # of 16-bit samples
     longest: int  # source of the batch, samples
+    effects: Effects | None = None  # on the sources, where there are any
 
 
 def stack(recipes: Sequence[Recipe]) -> Recipe:
     """Make one recipe of a batch's."""
-    columns = list(zip(*recipes, strict=True))
-    first, last, length, speed, factor = (torch.from_numpy(np.stack(c)) for c in columns[:-1])
-    return Recipe(first, last, length, speed, factor, max(columns[-1]))
+    *columns, longest, effects = zip(*recipes, strict=True)
+    first, last, length, speed, factor = (torch.from_numpy(np.stack(c)) for c in columns)
+    drawn = None if effects[0] is None else stack_effects(effects)
+    return Recipe(first, last, length, speed, factor, max(longest), drawn)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ class DynamicMixing(Dataset):
         speed_range: a source plays at 1 +- up to this times its speed (and pitch); 0 leaves it.
         seed: of all that is drawn.
         nj: processes that decode.
-        draw: how often each speaker is drawn.
+        draw: how often each speaker is drawn; None: all alike.
+        augmentation: effects on the sources; None for none.
 
     Attributes:
         recordings: all of them, one after the other, 16 bit, each with its EDGES.
@@ -136,6 +140,7 @@ class DynamicMixing(Dataset):
         seed: int,
         nj: int,
         draw: SpeakerDraw | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         if not 0 <= speed_range < 1:
             raise RecipeError(f"data.speed_range is {speed_range}; it must be in [0, 1)")
@@ -150,6 +155,7 @@ class DynamicMixing(Dataset):
             if level > 0:
                 self.speakers[utterance.speaker].append((start, start + len(samples), level))
             start += len(samples) + sum(EDGES)
+        self.augmentation, self.sample_rate = augmentation or Augmentation(), sample_rate
         draw = draw or SpeakerDraw()
         groups = {u.speaker: u.group for u in utterances}
         self.names = sorted(
@@ -170,7 +176,10 @@ class DynamicMixing(Dataset):
 
     def mixer(self) -> Mixer:
         """What mixes batches of the items, stacked."""
-        return Mixer(self.recordings, at_speeds=self.speed_range > 0)
+        effector = None
+        if self.augmentation:
+            effector = Effector(self.augmentation, self.sample_rate, self.seed)
+        return Mixer(self.recordings, self.speed_range > 0, effector)
 
     def __getitem__(self, key: tuple[int, int]) -> Recipe:
         """What to mix."""
@@ -180,7 +189,8 @@ class DynamicMixing(Dataset):
         first, last, length, speed, level = (np.array(value) for value in zip(*crops, strict=True))
         gains = rng.uniform(-self.gain_range, self.gain_range, self.n_src)
         factor = (10 ** (gains / 20) / np.sqrt(level) * 2.0**-15).astype(np.float32)
-        return Recipe(first, last, length, speed, factor, int(length.max()))
+        effects = self.augmentation.draw(length, rng) if self.augmentation else None
+        return Recipe(first, last, length, speed, factor, int(length.max()), effects)
 
     def _draw_crop(
         self, takes: list[tuple[int, int, float]], rng: np.random.Generator
@@ -204,10 +214,14 @@ class Mixer:
     Args:
         recordings: all of them, one after the other, 16 bit, each with its EDGES.
         at_speeds: sources have speeds; if not, their samples are taken as they are.
+        effector: applies the effects that recipes have.
     """
 
-    def __init__(self, recordings: np.ndarray, at_speeds: bool) -> None:
+    def __init__(
+        self, recordings: np.ndarray, at_speeds: bool, effector: Effector | None = None
+    ) -> None:
         self.recordings, self.at_speeds = torch.from_numpy(recordings), at_speeds
+        self.effector = effector
 
     def __call__(self, recipe: Recipe) -> Batch:
         """Mix a batch: every source at its speed, by its factor, and all with a peak of 0.9.
@@ -217,7 +231,7 @@ class Mixer:
             samples; what is shorter than others is padded with zeros at the end.
         """
         first, last, length, speed, factor = (
-            torch.as_tensor(value)[..., None] for value in recipe[:-1]
+            torch.as_tensor(value)[..., None] for value in recipe[:5]
         )
         self.recordings = self.recordings.to(first.device)  # at the first batch
         time = torch.arange(recipe.longest, device=first.device)
@@ -230,6 +244,8 @@ class Mixer:
         else:
             sources = self.recordings[index].float()
         sources = sources.mul_(factor).masked_fill_(time >= length, 0)
+        if self.effector and recipe.effects:
+            sources = self.effector(sources, recipe.effects).masked_fill_(time >= length, 0)
         mixtures = sources.sum(1)
         peak = torch.maximum(sources.abs().amax((1, 2)), mixtures.abs().amax(1))
         scale = PEAK / peak.clamp(min=torch.finfo(peak.dtype).tiny)

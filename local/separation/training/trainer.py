@@ -19,6 +19,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, Dataset
 
 from separation.config import Conf
+from separation.corpus.augmentation import Augmentation
 from separation.corpus.datasets import (
     ChunkDataset,
     EpochSampler,
@@ -41,7 +42,7 @@ from separation.training.acceleration import (
     pick_compile,
     pick_precision,
 )
-from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint
+from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint, WeightAverage
 from separation.training.losses import LOSSES, make_loss
 from separation.training.progress import EpochLog
 from separation.training.resume import newest_checkpoint
@@ -92,7 +93,8 @@ class Training:
             mixer=dataset.mixer() if isinstance(dataset, DynamicMixing) else None,
         )
         try:
-            self.trainer, self.best = make_trainer(conf, exp_dir, self.precision)
+            self.average = WeightAverage(conf["training"]["average_epochs"])
+            self.trainer, self.best = make_trainer(conf, exp_dir, self.precision, self.average)
         except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
             what = " ".join(str(error).split())
             raise RecipeError(
@@ -125,10 +127,14 @@ class Training:
             )
         if trainer.is_global_zero:
             state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
-            system.load_state_dict(state["state_dict"])
-            save_model(system.model, self.exp_dir / "best_model.pth")
             score = float(state["callbacks"][best.state_key]["current_score"])
             log.info("best epoch %d: cv loss %.2f dB", state["epoch"], score)
+            weights = state["state_dict"]
+            if self.average.kept:
+                weights = self.average.mean()
+                log.info("the model is the mean of the last %d epochs", len(self.average.kept))
+            system.load_state_dict(weights)
+            save_model(system.model, self.exp_dir / "best_model.pth")
         trainer.strategy.barrier()  # nobody goes on to stage 4 before the model is there
 
 
@@ -155,6 +161,7 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
             seed=conf["seed"],
             nj=conf["nj"] or -1,
             draw=SpeakerDraw(data["draw_speakers"], facts.get("group_weights", {})),
+            augmentation=Augmentation(**data["augment"]),
         )
     else:
         dataset = ChunkDataset(
@@ -191,7 +198,9 @@ def cv_loader(conf: Conf, wav_dir: Path) -> DataLoader:
     )
 
 
-def make_trainer(conf: Conf, exp_dir: Path, precision: str) -> tuple[pl.Trainer, ModelCheckpoint]:
+def make_trainer(
+    conf: Conf, exp_dir: Path, precision: str, average: WeightAverage
+) -> tuple[pl.Trainer, ModelCheckpoint]:
     """Lightning's Trainer with the recipe's callbacks, and the one that keeps the best model."""
     training, optim = conf["training"], conf["optim"]
     minutes = training["max_minutes"]
@@ -212,15 +221,9 @@ def make_trainer(conf: Conf, exp_dir: Path, precision: str) -> tuple[pl.Trainer,
     else:
         schedule = BudgetSchedule(optim["lr"], optim["decay_share"], minutes, timer)
     warmup = Warmup(optim["lr"], optim["warmup_steps"])
-    callbacks = [
-        timer,
-        schedule,
-        warmup,
-        EpochLog(exp_dir / "metrics.csv", timer),
-        best,
-        last,
-        midway,
-    ]
+    epoch_log = EpochLog(exp_dir / "metrics.csv", timer)
+    # The average comes first: the weights of an epoch are then in that epoch's checkpoints.
+    callbacks = [timer, schedule, warmup, epoch_log, average, best, last, midway]
     if training["early_stop"]:
         callbacks.append(EarlyStopping("val_loss", patience=training["early_stop"], verbose=False))
     callbacks.append(TQDMProgressBar(refresh_rate=10))
@@ -275,7 +278,8 @@ def check(conf: Conf) -> None:
         (1, False, "training.accumulate training.max_bad_steps training.num_nodes"),
         (0, False, "data.num_workers data.epoch_size data.least data.gain_range seed nj"),
         (0, False, "training.max_minutes training.early_stop training.clip_grad_norm"),
-        (0, False, "optim.weight_decay optim.warmup_steps training.loss_max_db"),
+        (0, False, "optim.weight_decay optim.warmup_steps"),
+        (0, False, "training.loss_max_db training.average_epochs"),
         (0, True, "optim.lr optim.decay_share training.save_minutes"),
     ):
         for key in keys.split():
@@ -283,6 +287,11 @@ def check(conf: Conf) -> None:
             if not (least < number if strictly else least <= number) or not math.isfinite(number):
                 wanted = f"more than {least}" if strictly else f"{least} or more"
                 raise RecipeError(f"{key} is {number}; it must be {wanted}")
+    if conf["data"]["augment"]["silence_share"] and conf["training"]["loss"] != "snr":
+        raise RecipeError(
+            "data.augment.silence_share: the SI-SDR of a silent source is not defined;"
+            " set training.loss=snr training.loss_max_db=30"
+        )
     if conf["optim"]["decay_share"] > 1:
         raise RecipeError(
             f"optim.decay_share is {conf['optim']['decay_share']}; it must be in (0, 1]"
