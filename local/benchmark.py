@@ -10,6 +10,8 @@ The tables are in Markdown. Ratios hold where absolute figures drift; keep the m
 
 from __future__ import annotations
 
+from separation.process import run_command  # isort: split
+
 import argparse
 import os
 from dataclasses import replace
@@ -22,7 +24,7 @@ from separation.benchmark.loading import compare_loading
 from separation.benchmark.mixing import compare_mixing
 from separation.benchmark.networks import Work, compare_inference, compare_training
 from separation.config import load_config
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
 from separation.inference.separator import pick_device
 
 

@@ -81,7 +81,8 @@ def test_a_missing_and_an_empty_folder_are_named(tmp_path):
     result = prepare(tmp_path / "data", tmp_path / "gone")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert "gone: no such folder" in result.stderr
-    result = prepare(tmp_path / "data", tmp_path)
+    (tmp_path / "empty").mkdir()
+    result = prepare(tmp_path / "data", tmp_path / "empty")
     assert "no <part>/<speaker>/<chapter>/*.flac below it" in result.stderr
     assert not (tmp_path / "data" / "sources.csv").exists()
 

@@ -114,8 +114,11 @@ def test_one_split_anew_keeps_the_others(tmp_path):
     ("content", "message"),
     [
         ("corpus,tag\na,b\n", "column 'split' is missing"),
-        ("", "not a CSV file"),
-        (f"{','.join(COLUMNS)}\n{'a,' * 6}nonsense{',' * (len(COLUMNS) - 7)}\n", "is not a number"),
+        ("", "is empty; stage 4 makes it"),
+        (
+            f"{','.join(COLUMNS)}\na,a,tt,a,3,0,no{',' * 15}\n",
+            "r.csv:2: column 'si_sdr': 'no' is not",
+        ),
     ],
 )
 def test_bad_result_file(tmp_path, content, message):

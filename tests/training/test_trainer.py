@@ -59,7 +59,7 @@ def run(conf, data_dir, exp_dir, resume=False):
 
 
 def weights(exp_dir, name="last"):
-    state = torch.load(exp_dir / "checkpoints" / f"{name}.ckpt", weights_only=False)
+    state = torch.load(exp_dir / "checkpoints" / f"{name}.ckpt", weights_only=True)
     return state["state_dict"]
 
 
@@ -146,7 +146,8 @@ def test_whole_numbers_are_not_averaged():
 def test_resuming_equals_training_in_one_go(dynamic, lr, rates, data_dir, tmp_path):
     options = [f"data.dynamic_mixing={dynamic}", "optim.halve_patience=1", f"optim.lr={lr}"]
     whole = run(conf_of(*options, "training.max_epochs=4"), data_dir, tmp_path / "whole")
-    run(conf_of(*options, "training.max_epochs=2"), data_dir, tmp_path / "parts")
+    run(conf_of(*options, "training.max_epochs=2"), data_dir, tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").rename(tmp_path / "parts")  # it resumes where it is now
     parts = run(conf_of(*options, "training.max_epochs=4"), data_dir, tmp_path / "parts", True)
     columns = ["epoch", "step", "lr", "loss", "val_loss"]
     pd.testing.assert_frame_equal(whole[columns], parts[columns], rtol=1e-6)
@@ -191,7 +192,7 @@ def test_killed_within_an_epoch_goes_on_at_the_same_step(data_dir, tmp_path):
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    midway = torch.load(newest_checkpoint(folder), weights_only=False)
+    midway = torch.load(newest_checkpoint(folder), weights_only=True)
     assert midway["global_step"] == 13
     assert not (folder / "best_model.pth").exists()
     resumed = run(conf_of(*options, "training.save_minutes=60"), data_dir, folder, True)
@@ -367,17 +368,21 @@ def test_compiling_without_a_compiler_is_said(monkeypatch, data_dir, tmp_path):
         ("training.precision=fp16", r"training.precision is 'fp16'"),
         ("training.compile=maybe", r"training.compile is 'maybe'"),
         ("optim.schedule=cosine", "optim.schedule is 'cosine'"),
-        ("data.batch_size=0", "data.batch_size is 0; it must be 1 or more"),
-        ("optim.lr=-1", "optim.lr is -1.0; it must be more than 0"),
+        ("data.batch_size=0", "data.batch_size is 0: must be 1 or more"),
+        ("optim.lr=-1", "optim.lr is -1.0: must be more than 0"),
         ("optim.lr=.nan", "optim.lr is nan"),
         ("data.num_workers=-1", "data.num_workers is -1"),
         ("seed=-1", "seed is -1"),
         ("training.max_minutes=-5", "training.max_minutes is -5.0"),
-        ("training.accelerator=cup", "training.accelerator, devices or num_nodes cannot be had"),
-        ("training.accelerator=gpu", "training.accelerator, devices or num_nodes cannot be had"),
-        ("training.devices=0", "training.accelerator, devices or num_nodes cannot be had"),
+        ("training.accelerator=cup", "training.accelerator is 'cup': known: auto, cpu"),
+        ("training.accelerator=tpu", "training.accelerator is 'tpu': known: auto, cpu"),
+        ("training.accelerator=gpu", "training.accelerator is gpu, but there is no GPU"),
+        ("training.devices=0", "training.devices is 0: must be 1 or more, 1024 at most"),
+        ("training.devices=1000", "training.devices is 1000, but there are .* CPU cores"),
+        ("data.chunk_size=99999999999", "data.chunk_size is 99999999999: must be"),
+        ("data.split=foo", "data.split is 'foo'"),
         ("training.num_nodes=0", "training.num_nodes is 0"),
-        ("nj=-3", "nj is -3; it must be 0"),
+        ("nj=-3", "nj is -3: must be 0 or more"),
         ("optim.decay_share=0", "optim.decay_share is 0"),
     ],
 )

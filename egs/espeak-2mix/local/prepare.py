@@ -6,14 +6,15 @@ process of its own, because espeak-ng carries state from one utterance to the ne
 
 from __future__ import annotations
 
-import argparse
+from separation.process import run_command  # isort: split
+
 import contextlib
 import csv
 import dataclasses
 import multiprocessing
 import random
-import shutil
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,11 +26,12 @@ from tqdm import tqdm
 
 from espeak import Espeak, find_library
 from sentences import draw_sentences
-from separation.config import Conf, load_corpus_config
+from separation.config import Conf
 from separation.corpus.audio import write_int16
 from separation.corpus.lists import SPLITS, Utterance, make_lists, write_lists
-from separation.errors import RecipeError, run_command
-from separation.files import atomic_path
+from separation.errors import RecipeError
+from separation.files import PARTIAL, atomic_path
+from separation.stages import data_stage
 from voices import Voice, draw_voices
 
 SHORTEST, LONGEST = 2.0, 6.0  # seconds of an utterance
@@ -49,25 +51,23 @@ class Job:
 
 
 def main() -> None:
-    """Read the options, synthesise, write the lists."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", default="espeak-2mix", help="the folder below egs/")
-    parser.add_argument("--data_dir", type=Path, required=True, help="where the corpus goes")
-    parser.add_argument("overrides", nargs="*", help="key=value, such as corpus.n_mixtures.tr=100")
-    args = parser.parse_args()
-    conf = load_corpus_config(args.corpus, args.overrides)
+    """Parse the command line and make the corpus."""
+    data_stage(0, __doc__, prepare)
+
+
+def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+    """Synthesise the voices and write ``sources.csv`` and ``lists/``."""
     check(conf)
     find_library()
-    (args.data_dir / "sources.csv").unlink(
-        missing_ok=True
-    )  # nothing is whole until it is there again
-    jobs = make_jobs(conf, args.data_dir / "sources")
+    begin()
+    (data_dir / "sources.csv").unlink(missing_ok=True)  # the corpus is whole when it is there again
+    jobs = make_jobs(conf, data_dir / "sources")
     utterances = synthesise_all(jobs, conf["nj"])
     facts = conf["corpus"]
     lists = make_lists(utterances, facts["n_src"], facts["n_mixtures"], conf["seed"])
-    write_voices(args.data_dir / "voices.csv", [job.voice for job in jobs])
-    write_lists(args.data_dir, utterances, lists)
-    print(f"{len(utterances)} utterances of {len(jobs)} voices: {args.data_dir / 'sources'}")
+    write_voices(data_dir / "voices.csv", [job.voice for job in jobs])
+    write_lists(data_dir, utterances, lists)
+    print(f"{len(utterances)} utterances of {len(jobs)} voices: {data_dir / 'sources'}")
 
 
 def check(conf: Conf) -> None:
@@ -171,7 +171,9 @@ def synthesise(job: Job) -> list[str]:
     """
     voice = job.voice
     rng = random.Random(f"{job.seed} {voice.name}")
-    shutil.rmtree(job.folder, ignore_errors=True)  # of another seed, or half of this one
+    for pattern in (f"{voice.name}-[0-9][0-9][0-9].wav", f"{PARTIAL}*"):
+        for old in job.folder.glob(pattern):  # of another seed, or half of this one
+            old.unlink()
     names: list[str] = []
     with Espeak(rng.getrandbits(31)) as espeak:
         espeak.set_voice(voice.accent, voice.variant)

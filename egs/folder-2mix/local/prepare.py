@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import argparse
+from separation.process import run_command  # isort: split
+
 import math
-import shutil
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-from separation.config import Conf, load_corpus_config
-from separation.corpus.lists import SPLITS, Utterance, make_lists, split_speakers, write_lists
+from separation.config import Conf
+from separation.corpus.lists import (
+    SPLITS,
+    Utterance,
+    make_lists,
+    read_sources,
+    split_speakers,
+    write_lists,
+)
+from separation.corpus.made import Made, check_apart
 from separation.corpus.recordings import find_recordings, place_recordings, read_genders
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
+from separation.stages import data_stage
 
 
 def main() -> None:
-    """Parse the command line and make ``sources``, ``sources.csv`` and ``lists/``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
-    arguments = parser.parse_args()
-    conf = load_corpus_config(arguments.corpus, arguments.overrides)
-    facts, data_dir = conf["corpus"], arguments.data_dir
+    """Parse the command line and make the corpus."""
+    data_stage(0, __doc__, prepare)
+
+
+def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+    """Make ``sources``, ``sources.csv`` and ``lists/``."""
+    facts = conf["corpus"]
     if not facts["corpus_dir"]:
         raise RecipeError(
             "--corpus_dir is missing: the folder with a folder of recordings a speaker"
@@ -31,13 +40,18 @@ def main() -> None:
     corpus_dir = Path(facts["corpus_dir"]).resolve()
     if not corpus_dir.is_dir():
         raise RecipeError(f"--corpus_dir {corpus_dir}: no such folder")
+    check_apart(corpus_dir, data_dir)
     recordings = find_recordings(corpus_dir)
     genders = read_genders(corpus_dir, {r.speaker for r in recordings})
     splits = split(genders, facts["shares"], facts["n_src"], conf["seed"], corpus_dir)
     sources_dir = data_dir / "sources"
-    clear(data_dir)
+    made = made_before(data_dir)
+    begin()
+    (data_dir / "sources.csv").unlink(missing_ok=True)
+    made.remove()
+    made.add(name for recording in recordings for name in recording.names)
     paths, problems = place_recordings(
-        recordings, sources_dir, facts["mixdown"], conf["nj"] or -1, facts["keep_going"]
+        recordings, sources_dir, facts["mixdown"], conf["nj"], facts["keep_going"]
     )
     if problems and not facts["keep_going"]:
         raise RecipeError(problems[0])
@@ -77,14 +91,23 @@ def split(
     )
 
 
-def clear(data_dir: Path) -> None:
-    """Remove what an earlier run made of other recordings."""
-    (data_dir / "sources.csv").unlink(missing_ok=True)
+def made_before(data_dir: Path) -> Made:
+    """Find what an earlier run made of its recordings.
+
+    Raises:
+        RecipeError: there are files that no run has made, which are not to be lost.
+    """
     sources_dir = data_dir / "sources"
     if sources_dir.is_symlink():
-        sources_dir.unlink()
-    elif sources_dir.exists():
-        shutil.rmtree(sources_dir)
+        raise RecipeError(f"{sources_dir}: a link, which the recipe did not make; remove it")
+    listed = (data_dir / "sources.csv").is_file()
+    made = Made(sources_dir, [u.path for u in read_sources(data_dir)] if listed else [])
+    if foreign := made.foreign():
+        raise RecipeError(
+            f"{sources_dir / foreign[0]}: in the way, and not made by the recipe; move it to"
+            " another folder"
+        )
+    return made
 
 
 def summarise(utterances: list[Utterance], lists: dict[str, list[str]]) -> None:

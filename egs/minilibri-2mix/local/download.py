@@ -32,11 +32,18 @@ def download_archives(base_url: str, archives: dict[str, str], data_dir: Path) -
         if (target / part).is_dir():
             continue
         archive = data_dir / "archives" / name
-        if not archive.is_file():
+        fetched = not archive.is_file()
+        if fetched:
             fetch(f"{base_url}/{name}", archive, md5)
+        elif (found := md5_of(archive)) != md5:
+            raise RecipeError(
+                f"{archive}: its MD5 sum is {found}, but that of {base_url}/{name} is {md5};"
+                " remove it, and it is downloaded"
+            )
         print(f"unpacking {name}")
         unpack(archive, target, part)
-        archive.unlink()
+        if fetched:  # one that lay there before is somebody's own
+            archive.unlink()
     return target
 
 
@@ -70,14 +77,16 @@ def fetch(url: str, path: Path, md5: str) -> None:
             f"{url}: download failed ({type(error).__name__}); run again to go on, or fetch it"
             " yourself, unpack it and give --corpus_dir"
         ) from error
-    found = hashlib.md5(usedforsecurity=False)
-    with open(partial, "rb") as file:
-        while block := file.read(BLOCK):
-            found.update(block)
-    if found.hexdigest() != md5:
+    if (found := md5_of(partial)) != md5:
         partial.unlink()
-        raise RecipeError(f"{url}: wrong checksum (MD5 {found.hexdigest()}, not {md5}); run again")
+        raise RecipeError(f"{url}: wrong checksum (MD5 {found}, not {md5}); run again")
     partial.rename(path)
+
+
+def md5_of(path: Path) -> str:
+    """MD5 sum of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def unpack(archive: Path, target: Path, part: str) -> None:

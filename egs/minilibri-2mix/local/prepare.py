@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
+from separation.process import run_command  # isort: split
+
+from collections.abc import Callable
 from pathlib import Path
 
 from download import download_archives
-from separation.config import Conf, load_corpus_config
+from separation.config import Conf
 from separation.corpus.librispeech import TABLE, read_readers
 from separation.corpus.lists import Utterance, make_lists, split_speakers, write_lists
-from separation.errors import RecipeError, run_command
+from separation.corpus.made import check_apart
+from separation.errors import RecipeError
+from separation.stages import data_stage
 
 
 def main() -> None:
-    """Parse the command line and make ``sources``, ``sources.csv`` and ``lists/``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
-    arguments = parser.parse_args()
-    conf = load_corpus_config(arguments.corpus, arguments.overrides)
-    facts, data_dir = conf["corpus"], arguments.data_dir
+    """Parse the command line and make the corpus."""
+    data_stage(0, __doc__, prepare)
+
+
+def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+    """Make ``sources``, ``sources.csv`` and ``lists/``."""
+    facts = conf["corpus"]
     if facts["corpus_dir"]:
         corpus_dir = Path(facts["corpus_dir"]).resolve()
         if not corpus_dir.is_dir():
             raise RecipeError(f"--corpus_dir {corpus_dir}: no such folder")
+        check_apart(corpus_dir, data_dir)
     else:
+        begin()
         corpus_dir = download_archives(facts["base_url"], facts["archives"], data_dir.resolve())
     utterances = find_utterances(corpus_dir, conf)
     lists = make_lists(utterances, facts["n_src"], facts["n_mixtures"], conf["seed"])
+    begin()
     refer(data_dir / "sources", corpus_dir)
     write_lists(data_dir, utterances, lists)
     for split, lines in lists.items():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
+from separation.process import run_command  # isort: split
+
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from groups import Group, find_groups, language_of
-from separation.config import Conf, load_corpus_config
+from separation.config import Conf
 from separation.corpus.lists import (
     SPLITS,
     Utterance,
@@ -16,23 +18,31 @@ from separation.corpus.lists import (
     split_speakers,
     write_lists,
 )
+from separation.corpus.made import Made, check_apart
 from separation.corpus.problems import Problems
 from separation.corpus.recordings import place_recordings
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
+from separation.stages import data_stage
 
 
 def main() -> None:
-    """Parse the command line and make ``sources``, ``sources.csv`` and ``lists/``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
-    arguments = parser.parse_args()
-    conf = load_corpus_config(arguments.corpus, arguments.overrides)
-    data_dir: Path = arguments.data_dir
+    """Parse the command line and make the corpus."""
+    data_stage(0, __doc__, prepare)
+
+
+def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+    """Make ``sources``, ``sources.csv`` and ``lists/``."""
     groups = find_groups(conf["corpus"])
+    for group in groups:
+        check_apart(group.folder, data_dir)
     splits = split(groups, conf)
-    forget(data_dir)
+    table = data_dir / "sources.csv"
+    before = [u.path for u in read_sources(data_dir)] if table.is_file() else []
+    made = Made(data_dir / "sources", before)
+    begin()
+    table.unlink(missing_ok=True)
+    made.remove()
+    made.add(f"{group.name}/{n}" for group in groups for r in group.recordings for n in r.names)
     utterances = place(groups, splits, data_dir / "sources", conf)
     lists = draw(utterances, conf)
     write_lists(data_dir, utterances, lists)
@@ -86,7 +96,7 @@ def place(
             group.recordings,
             sources_dir / group.name,
             facts["mixdown"],
-            conf["nj"] or -1,
+            conf["nj"],
             facts["keep_going"],
         )
         for problem in bad:
@@ -122,16 +132,6 @@ def draw(utterances: list[Utterance], conf: Conf) -> dict[str, list[str]]:
         wanted = {**none, "tt": facts["n_language_mixtures"]}
         lists["tt"] += make_lists(mine, n_src, wanted, seed)["tt"]
     return lists
-
-
-def forget(data_dir: Path) -> None:
-    """Remove the links of an earlier run, and then its table of them."""
-    if (data_dir / "sources.csv").is_file():
-        for utterance in read_sources(data_dir):
-            link = data_dir / "sources" / utterance.path
-            if link.is_symlink():
-                link.unlink()
-        (data_dir / "sources.csv").unlink()
 
 
 def summarise(utterances: list[Utterance], lists: dict[str, list[str]]) -> None:

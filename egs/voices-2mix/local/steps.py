@@ -7,6 +7,8 @@ compared: what else the machine does slows down both. Printed are ``training.max
 
 from __future__ import annotations
 
+from separation.process import run_command  # isort: split
+
 import argparse
 import time
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from statistics import median
 import torch
 
 from separation.config import load_config, wav_folder
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
 from separation.models.bfloat16 import in_bfloat16
 from separation.training.trainer import Training
 

@@ -11,7 +11,7 @@ import soundfile
 import soxr
 
 from separation.errors import RecipeError
-from separation.files import atomic_path
+from separation.files import atomic_path, require_file
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,10 @@ def audio_info(path: str | Path) -> AudioInfo:
     Raises:
         RecipeError: the file is missing or is not audio.
     """
-    if not Path(path).is_file():
-        raise RecipeError(f"{path}: no such file")
+    require_file(Path(path))
     try:
         info = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
         raise RecipeError(f"{path}: cannot be read as audio") from error
     return AudioInfo(info.frames, info.samplerate, info.channels, info.format, info.subtype)
 

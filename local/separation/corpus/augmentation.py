@@ -19,8 +19,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from separation.errors import RecipeError
-
 # Formants: linear prediction has a coefficient for each kHz of the rate. More of them would follow
 # the harmonics of high voices instead of the formants.
 FRAME_SECONDS, FRAMES_OVERLAP = 0.032, 4
@@ -61,9 +59,6 @@ class Augmentation:
         codec_share: share of sources through 8-bit mu-law.
         silence_share: share of mixtures in which one source is silent, half of them throughout,
             the others for a part.
-
-    Raises:
-        RecipeError: a share that is not in [0, 1], a range that is not in [0, 1), negative dB.
     """
 
     formant_range: float = 0.0
@@ -72,14 +67,6 @@ class Augmentation:
     room_share: float = 0.0
     codec_share: float = 0.0
     silence_share: float = 0.0
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            most = math.inf if item.name == "filter_db" else 1.0
-            below = value < most if item.name == "formant_range" else value <= most
-            if not (math.isfinite(value) and value >= 0 and below):
-                raise RecipeError(f"data.augment.{item.name} is {value}; it is out of range")
 
     def __bool__(self) -> bool:
         """Whether there is anything to draw."""

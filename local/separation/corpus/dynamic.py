@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import delayed
 from torch.utils.data import Dataset
 
 from separation.corpus.audio import load_resampled, to_int16
@@ -24,7 +24,8 @@ from separation.corpus.datasets import Batch
 from separation.corpus.levels import active_level
 from separation.corpus.lists import Utterance
 from separation.corpus.mixing import PEAK
-from separation.errors import RecipeError, nearest
+from separation.errors import RecipeError
+from separation.process import parallel
 
 # A crop quieter than this against the utterance's active level is a pause: another one is drawn.
 PAUSE_DB = -20.0
@@ -73,16 +74,13 @@ class SpeakerDraw:
             for groups that are not named.
 
     Raises:
-        RecipeError: ``by`` is unknown, or a weight is negative.
+        RecipeError: a weight is negative or not finite.
     """
 
     by: str = "speaker"
     group_weights: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.by not in DRAWS:
-            hint = nearest(self.by, DRAWS)
-            raise RecipeError(f"data.draw_speakers is '{self.by}'{hint}; known: {', '.join(DRAWS)}")
         for group, weight in self.group_weights.items():
             if not (math.isfinite(weight) and weight >= 0):
                 raise RecipeError(f"corpus.group_weights.{group} is {weight}; it must be 0 or more")
@@ -119,7 +117,7 @@ class DynamicMixing(Dataset):
         gain_range: dB; gains are drawn in +- this.
         speed_range: a source plays at 1 +- up to this times its speed (and pitch); 0 leaves it.
         seed: of all that is drawn.
-        nj: processes that decode.
+        nj: processes that decode; 0 is one a core.
         draw: how often each speaker is drawn; None: all alike.
         augmentation: effects on the sources; None for none.
 
@@ -147,7 +145,7 @@ class DynamicMixing(Dataset):
         self.n_src, self.chunk_size, self.size = n_src, chunk_size, size
         self.gain_range, self.speed_range, self.seed = gain_range, speed_range, seed
         jobs = (delayed(_decode)(sources_dir / u.path, sample_rate) for u in utterances)
-        decoded = Parallel(n_jobs=nj)(jobs)
+        decoded = parallel(nj)(jobs)
         self.recordings = np.concatenate([np.pad(s, EDGES, mode="edge") for s, _ in decoded])
         self.speakers: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
         start = EDGES[0]

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
-from separation.files import atomic_path
+from separation.files import atomic_path, check_name, read_text
+from separation.tables import SOURCES, read_table
 
 SPLITS = ("tr", "cv", "tt")
 MAX_GAIN_DB = 2.5
@@ -182,19 +183,14 @@ def list_path(data_dir: Path, n_src: int, split: str) -> Path:
 
 
 def read_sources(data_dir: Path) -> list[Utterance]:
-    """Read ``sources.csv``, the recordings in use."""
-    path = data_dir / "sources.csv"
-    if not path.is_file():
-        raise RecipeError(f"{path}: not there; stage 0 makes it")
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = {"path", "speaker", "gender", "split"} - set(reader.fieldnames or [])
-        if missing:
-            raise RecipeError(f"{path}: column '{sorted(missing)[0]}' is missing")
-        return [
-            Utterance(r["path"], r["speaker"], r["gender"], r["split"], r.get("group") or "")
-            for r in reader
-        ]
+    """Read ``sources.csv``, the recordings in use.
+
+    Raises:
+        RecipeError: no such file, or a cell that is not as :data:`SOURCES` demands.
+    """
+    table = read_table(data_dir / "sources.csv", SOURCES, "stage 0 makes it")
+    columns = [column for column in SOURCES if column in table]
+    return [Utterance(**row) for row in table[columns].to_dict("records")]
 
 
 def read_split(
@@ -250,12 +246,7 @@ def read_list(path: Path, n_src: int, problems: Problems | None = None) -> list[
         RecipeError: missing, not text, or no mixture in it.
     """
     problems = problems or Problems()
-    try:
-        texts = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise RecipeError(f"{path}: not there; stage 0 makes it") from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not a text file in UTF-8") from error
+    texts = read_text(path, "stage 0 makes it").splitlines()
     lines: list[ListLine] = []
     seen: dict[str, int] = {}
     for number, text in enumerate(texts, 1):
@@ -300,4 +291,7 @@ def parse_line(text: str, where: str) -> ListLine:
                 f"{where}: {path} leads out of the sources; lists name recordings by their paths"
                 " below them, such as wsj0/si_tr_s/011/011a0101.wav"
             )
-    return ListLine(paths, gains, where)
+    line = ListLine(paths, gains, where)
+    if problem := check_name(f"{line.mixture_id}.wav"):
+        raise RecipeError(f"{where}: mixture {line.mixture_id} {problem}")
+    return line

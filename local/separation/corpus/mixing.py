@@ -10,6 +10,7 @@ processes that it left write into a folder that nobody reads.
 
 from __future__ import annotations
 
+import csv
 import math
 import shutil
 import tempfile
@@ -17,22 +18,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from separation.corpus.audio import audio_info, read_audio
 from separation.corpus.levels import active_level, known_levels
 from separation.corpus.lists import ListLine, read_split
+from separation.corpus.made import Made
 from separation.corpus.problems import Problems
 from separation.corpus.wav16 import read_wav16, write_wav16
 from separation.errors import RecipeError
 from separation.files import alone, writing
+from separation.process import parallel
 
 PEAK = 0.9
 LEVEL_RATE = 8000  # Hz; the official levels, also those of 16 kHz mixtures
 SHORTEST = 0.1  # seconds of a recording
 CACHE = ".mixing-"  # what the folder's name begins with; below the corpus, while it is mixed
+MOST_SOURCES = 3  # of a mixture, in corpora of earlier versions of the recipe
 BATCH = 16  # recordings or mixtures handed to a process at a time
 
 
@@ -139,7 +143,7 @@ def mix_split(
 ) -> int:
     """Mix every line of a split's list into ``wav_dir/<split>/{mix,s1,s2,...}/<id>.wav``.
 
-    Files of an earlier run that the list does not name are removed.
+    Mixtures of an earlier run that the list does not name are removed; other files stay.
 
     Args:
         data_dir: the corpus, with ``sources``, ``sources.csv`` and ``lists``.
@@ -148,7 +152,7 @@ def mix_split(
         sample_rate: Hz of the mixtures.
         mode: ``min`` or ``max``.
         n_src: speakers of a mixture.
-        nj: processes; -1 is one a core.
+        nj: processes; 0 is one a core.
         levels: level of each recording, measured before, as
             :func:`separation.corpus.levels.read_levels` gives them; None measures them here.
         problems: takes what is wrong; lines with a problem are not mixed.
@@ -167,13 +171,17 @@ def mix_split(
         ) as cache:
             ready = _prepare(lines, data_dir, cache, split, sample_rate, nj, levels, problems)
             lines = [line for line in lines if _can_be_mixed(line, ready, mode, problems)]
-            _clear(folder, lines, n_src)
+            made = _made_before(wav_dir, split)
+            wanted = _names(lines, n_src)
+            made.add(wanted)
+            for name in channel_names(n_src):
+                (folder / name).mkdir(parents=True, exist_ok=True)
             tasks = [
                 Task(line.mixture_id, [ready[path] for path in line.paths], line.gains)
                 for line in lines
             ]
             _mix_tasks(tasks, folder, sample_rate, mode, nj)
-            _clear(folder, lines, n_src)  # of what processes of a killed run have written since
+            made.remove(keep=wanted)
     return len(lines)
 
 
@@ -201,22 +209,20 @@ def channel_names(n_src: int) -> list[str]:
     return ["mix", *(f"s{i + 1}" for i in range(n_src))]
 
 
-def remove_unused(wav_dir: Path, n_src: int) -> None:
-    """Remove folders of sources that a corpus of ``n_src`` speakers does not have."""
-    for folder in wav_dir.glob("*/*/"):
-        if folder.name not in channel_names(n_src):
-            shutil.rmtree(folder)
+def _names(lines: list[ListLine], n_src: int) -> set[str]:
+    """Paths of the lines' files below the folder of their split."""
+    return {f"{name}/{line.mixture_id}.wav" for line in lines for name in channel_names(n_src)}
 
 
-def _clear(folder: Path, lines: list[ListLine], n_src: int) -> None:
-    """Make the folders of a split, and remove what the lines do not name."""
-    names = channel_names(n_src)
-    wanted = {f"{line.mixture_id}.wav" for line in lines}
-    for old in folder.glob("*/*"):
-        if old.name not in wanted or old.parent.name not in names:
-            old.unlink(missing_ok=True)
-    for name in names:
-        (folder / name).mkdir(parents=True, exist_ok=True)
+def _made_before(wav_dir: Path, split: str) -> Made:
+    """The mixtures of a split that earlier runs made; those without a list by its manifest."""
+    manifest = wav_dir / f"{split}.csv"
+    folder = wav_dir / split
+    if not manifest.is_file():
+        return Made(folder)
+    with open(manifest, newline="", encoding="utf-8", errors="replace") as file:
+        ids = [row.get("mixture_ID") or "" for row in csv.DictReader(file)]
+    return Made(folder, [f"{name}/{i}.wav" for i in ids for name in channel_names(MOST_SOURCES)])
 
 
 def _prepare(
@@ -245,7 +251,7 @@ def _prepare(
         delayed(_prepare_one)(data_dir / "sources" / path, file, sample_rate, known.get(path))
         for path, file in zip(used, files, strict=True)
     )
-    results = Parallel(n_jobs=nj, return_as="generator", batch_size=BATCH)(jobs)
+    results = parallel(nj, return_as="generator", batch_size=BATCH)(jobs)
     bar = tqdm(results, total=len(used), desc=f"read {split}", unit="recording")
     ready = {}
     for path, result in zip(used, bar, strict=True):
@@ -289,7 +295,7 @@ def _mix_tasks(tasks: list[Task], folder: Path, sample_rate: int, mode: str, nj:
     """Mix all, a batch a call: handing over one alone costs as much as mixing it."""
     batches = [tasks[start : start + BATCH] for start in range(0, len(tasks), BATCH)]
     jobs = (delayed(_mix_batch)(batch, str(folder), sample_rate, mode) for batch in batches)
-    results = Parallel(n_jobs=nj, return_as="generator_unordered", batch_size=1)(jobs)
+    results = parallel(nj, return_as="generator_unordered", batch_size=1)(jobs)
     with tqdm(total=len(tasks), desc=f"mix {folder.name}", unit="mixture") as bar:
         for count in results:
             bar.update(count)

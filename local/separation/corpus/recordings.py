@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm import tqdm
 
 from separation.corpus.audio import audio_info, read_channels, write_int16
 from separation.errors import RecipeError
+from separation.process import parallel
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 SHORTEST = 0.1  # seconds
@@ -35,6 +36,11 @@ class Recording:
     source: Path
     speaker: str
     stem: str
+
+    @property
+    def names(self) -> set[str]:
+        """Paths below ``sources/`` that it may get: linked to as it is, or written as wav."""
+        return {f"{self.stem}{self.source.suffix.lower()}", f"{self.stem}.wav"}
 
 
 def find_recordings(folder: Path) -> list[Recording]:
@@ -109,7 +115,7 @@ def place_recordings(
         the path of each below it, and what is wrong with each bad one; without ``keep_going`` the
         first bad one ends it.
     """
-    results = Parallel(n_jobs=nj, return_as="generator", batch_size=16)(
+    results = parallel(nj, return_as="generator", batch_size=16)(
         delayed(_try)(recording, sources_dir, mixdown) for recording in recordings
     )
     paths, problems = [], []
@@ -144,8 +150,6 @@ def place_recording(recording: Recording, sources_dir: Path, mixdown: bool) -> s
     if suffix != ".mp3" and info.channels == 1:
         link = sources_dir / f"{recording.stem}{suffix}"
         link.parent.mkdir(parents=True, exist_ok=True)
-        if link.is_symlink():  # of an earlier run
-            link.unlink()
         link.symlink_to(source.resolve())
         return f"{recording.stem}{suffix}"
     if suffix == ".mp3":

@@ -9,7 +9,6 @@ from torch import nn
 from separation.config import Conf
 from separation.errors import RecipeError
 
-LOSSES = ("si_sdr", "snr")
 EPSILON = 1e-8  # keeps powers away from 0, as in Asteroid
 
 
