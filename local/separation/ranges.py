@@ -90,6 +90,7 @@ class OfSplits:
 
 Rule = Number | OneOf | Several | OfSplits
 COUNT, NONE_OR_COUNT, POSITIVE = Number(1), Number(0), Number(0, open=True)
+SHARE = Number(0, 1)
 RULES: dict[str, Rule] = {
     "seed": NONE_OR_COUNT,
     "nj": Number(0, 1024),
@@ -107,15 +108,26 @@ RULES: dict[str, Rule] = {
     "data.num_workers": Number(0, 1024),
     "data.epoch_size": NONE_OR_COUNT,
     "data.gain_range": Number(0, 100),
+    "data.draw_speakers": OneOf(("speaker", "sqrt_seconds", "seconds")),
     "data.speed_range": Number(0, 0.99),
+    "data.augment.formant_range": Number(0, 0.5),
+    "data.augment.filter_db": Number(0, 60),
+    "data.augment.telephone_share": SHARE,
+    "data.augment.room_share": SHARE,
+    "data.augment.codec_share": SHARE,
+    "data.augment.silence_share": SHARE,
     "optim.lr": POSITIVE,
     "optim.weight_decay": NONE_OR_COUNT,
+    "optim.warmup_steps": NONE_OR_COUNT,
     "optim.schedule": OneOf(("plateau", "budget")),
     "optim.halve_patience": COUNT,
     "optim.decay_share": Number(0, 1, open=True),
     "training.max_epochs": COUNT,
     "training.max_minutes": NONE_OR_COUNT,
+    "training.average_epochs": NONE_OR_COUNT,
     "training.early_stop": NONE_OR_COUNT,
+    "training.loss": OneOf(("si_sdr", "snr")),
+    "training.loss_max_db": Number(0, 200),
     "training.clip_grad_norm": NONE_OR_COUNT,
     "training.accumulate": COUNT,
     "training.precision": OneOf(("auto", "fp32", "bf16")),

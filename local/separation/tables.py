@@ -59,6 +59,7 @@ SOURCES: Columns = {
     "speaker": _TEXT,
     "gender": Column(empty=True, choices=("F", "M")),
     "split": Column(choices=("tr", "cv", "tt")),
+    "group": Column(required=False, empty=True),
 }
 
 # exp/<experiment>/eval_<split>/metrics.csv: the scores of a split, a row a mixture.

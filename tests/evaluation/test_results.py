@@ -47,6 +47,15 @@ def scores() -> pd.DataFrame:
     )
 
 
+def test_every_group_has_a_row():
+    table = scores().assign(group=["vctk", "libri", "libri", ""])
+    rows = {row["subset"]: row for row in summarise(table)}
+    assert list(rows) == ["all", "FF", "FM", "libri", "vctk"]
+    assert (rows["libri"]["n_mixtures"], rows["libri"]["si_sdri"]) == (2, 30.0)
+    assert (rows["vctk"]["n_mixtures"], rows["vctk"]["si_sdri"]) == (1, 10.0)
+    assert rows["all"]["si_sdri"] == 40.0
+
+
 def test_means_leave_out_what_failed_and_count_it():
     rows = {row["subset"]: row for row in summarise(scores())}
     assert list(rows) == ["all", "FF", "FM"]

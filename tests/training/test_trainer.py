@@ -18,7 +18,7 @@ from torch._dynamo.utils import counters
 
 from separation.config import ROOT, load_config, save_resolved
 from separation.errors import RecipeError
-from separation.training.checkpoints import AtomicCheckpoints
+from separation.training.checkpoints import AtomicCheckpoints, WeightAverage
 from separation.training.resume import check_resume, newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
 from separation.training.trainer import Training
@@ -70,6 +70,68 @@ def test_every_system_trains_a_step_and_leaves_a_model(tag, data_dir, tmp_path):
     assert table["loss"].notna().all()
     model = BaseModel.from_pretrained(str(tmp_path / "best_model.pth"))
     assert model(torch.randn(1, 100)).shape == (1, 2, 100)
+
+
+def test_the_rate_rises_over_the_first_steps(data_dir, tmp_path):
+    """Four steps an epoch: the last steps of the epochs are the 4th, the 8th and the 12th."""
+    options = ("optim.lr=0.01", "optim.warmup_steps=8", "training.max_epochs=3")
+    for schedule in ("plateau", "budget"):
+        conf = conf_of(*options, f"optim.schedule={schedule}", "optim.decay_share=0.25")
+        table = run(conf, data_dir, tmp_path / schedule)
+        last = 0.01 if schedule == "plateau" else 0.01 * (1 - 11 / 12) / 0.25
+        assert table["lr"].tolist() == pytest.approx([0.005, 0.01, last])
+
+
+def test_effects_and_silence_train_and_resume_as_in_one_go(data_dir, tmp_path):
+    effects = "{formant_range: 0.1, filter_db: 6, room_share: 0.5, silence_share: 0.5}"
+    options = [
+        *("data.dynamic_mixing=true", "data.epoch_size=8", f"data.augment={effects}"),
+        *("training.loss=snr", "training.loss_max_db=30", "training.average_epochs=2"),
+    ]
+    whole = run(conf_of(*options, "training.max_epochs=3"), data_dir, tmp_path / "whole")
+    run(conf_of(*options, "training.max_epochs=2"), data_dir, tmp_path / "parts")
+    parts = run(conf_of(*options, "training.max_epochs=3"), data_dir, tmp_path / "parts", True)
+    columns = ["epoch", "step", "lr", "loss", "val_loss", "skipped_steps"]
+    pd.testing.assert_frame_equal(whole[columns], parts[columns], rtol=1e-5)
+    assert whole["skipped_steps"].tolist() == [0, 0, 0]
+    models = [
+        BaseModel.from_pretrained(str(tmp_path / name / "best_model.pth")).state_dict()
+        for name in ("whole", "parts")
+    ]
+    for name, value in models[0].items():
+        torch.testing.assert_close(models[1][name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_silent_sources_need_a_loss_that_is_defined_for_them(data_dir, tmp_path):
+    with pytest.raises(RecipeError, match="set training.loss=snr training.loss_max_db=30"):
+        run(conf_of("data.augment.silence_share=0.2"), data_dir, tmp_path)
+
+
+def test_the_model_is_the_mean_of_the_last_epochs(data_dir, tmp_path):
+    """Against the checkpoints that trainings of one, two and three epochs end with."""
+    states = []
+    for epochs in (1, 2, 3):
+        run(conf_of(f"training.max_epochs={epochs}"), data_dir, tmp_path / str(epochs))
+        states.append(weights(tmp_path / str(epochs)))
+    run(conf_of("training.max_epochs=3", "training.average_epochs=2"), data_dir, tmp_path / "mean")
+    model = BaseModel.from_pretrained(str(tmp_path / "mean" / "best_model.pth"))
+    changed = 0
+    for name, value in model.state_dict().items():
+        before, last = (state[f"model.{name}"] for state in states[1:])
+        torch.testing.assert_close(value, (before + last) / 2, rtol=1e-5, atol=1e-7)
+        changed += int(not torch.equal(before, last))
+    assert changed > 10
+
+
+def test_whole_numbers_are_not_averaged():
+    average = WeightAverage(2)
+    module = nn.BatchNorm1d(1)
+    for count in range(3):
+        module.num_batches_tracked.fill_(count)
+        module.weight.data.fill_(float(count))
+        average.on_train_epoch_end(None, module)
+    mean = average.mean()
+    assert (mean["num_batches_tracked"].item(), mean["weight"].item()) == (2, 1.5)
 
 
 @pytest.mark.parametrize(

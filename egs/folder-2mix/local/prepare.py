@@ -10,10 +10,15 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from recordings import find_recordings, place_recordings, possible_paths, read_genders
 from separation.config import Conf
 from separation.corpus.lists import SPLITS, Utterance, make_lists, split_speakers, write_lists
 from separation.corpus.ownership import check_apart
+from separation.corpus.recordings import (
+    find_recordings,
+    place_recordings,
+    possible_paths,
+    read_genders,
+)
 from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
 from separation.stages import data_stage

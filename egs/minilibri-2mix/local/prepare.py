@@ -9,11 +9,11 @@ from pathlib import Path
 
 from download import download_archives
 from separation.config import Conf
+from separation.corpus.librispeech import TABLE, read_readers
 from separation.corpus.lists import Utterance, make_lists, split_speakers, write_lists
 from separation.corpus.ownership import check_apart
 from separation.corpus.starting import begin_sources, link_sources
 from separation.errors import RecipeError
-from separation.files import read_text
 from separation.stages import data_stage
 
 
@@ -52,23 +52,16 @@ def find_utterances(corpus_dir: Path, conf: Conf) -> list[Utterance]:
             f"{corpus_dir}: no <part>/<speaker>/<chapter>/*.flac below it;"
             " --corpus_dir is the folder LibriSpeech/ that holds train-clean-5/"
         )
-    genders = read_genders(corpus_dir / "SPEAKERS.TXT")
+    genders = read_readers(corpus_dir / TABLE)
     unknown = sorted({p.parts[1] for p in paths} - set(genders))
     if unknown:
-        raise RecipeError(f"{corpus_dir / 'SPEAKERS.TXT'}: no speaker {unknown[0]} in it")
+        raise RecipeError(f"{corpus_dir / TABLE}: no speaker {unknown[0]} in it")
     splits = split_speakers(
         {p.parts[1]: genders[p.parts[1]] for p in paths}, conf["corpus"]["shares"], conf["seed"]
     )
     return [
         Utterance(p.as_posix(), p.parts[1], genders[p.parts[1]], splits[p.parts[1]]) for p in paths
     ]
-
-
-def read_genders(path: Path) -> dict[str, str]:
-    """Read LibriSpeech's ``SPEAKERS.TXT``: lines of ``id | sex | part | minutes | name``."""
-    text = read_text(path, "it comes with LibriSpeech's archives")
-    rows = [line.split("|") for line in text.splitlines() if not line.startswith(";")]
-    return {row[0].strip(): row[1].strip() for row in rows if len(row) > 2}
 
 
 if __name__ == "__main__":

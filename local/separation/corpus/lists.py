@@ -30,12 +30,16 @@ ABSURD_GAIN_DB = 100.0  # of a list: beyond it 16 bits hold nothing of one of th
 
 @dataclass(frozen=True)
 class Utterance:
-    """A recording: path below the sources folder, speaker, gender (F, M or empty), split."""
+    """A recording: path below the sources folder, speaker, gender (F, M or empty), split.
+
+    ``group`` names where it comes from in a corpus made of several; results have a row for each.
+    """
 
     path: str
     speaker: str
     gender: str
     split: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,8 +186,11 @@ def write_lists(data_dir: Path, utterances: list[Utterance], lists: dict[str, li
         open(temporary, "w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(["path", "speaker", "gender", "split"])
-        writer.writerows([u.path, u.speaker, u.gender, u.split] for u in utterances)
+        columns = ["path", "speaker", "gender", "split"]
+        if any(u.group for u in utterances):
+            columns.append("group")
+        writer.writerow(columns)
+        writer.writerows([getattr(u, column) for column in columns] for u in utterances)
 
 
 def list_path(data_dir: Path, n_src: int, split: str) -> Path:
@@ -198,7 +205,8 @@ def read_sources(data_dir: Path) -> list[Utterance]:
         RecipeError: no such file, or a cell that is not as :data:`SOURCES` demands.
     """
     table = read_table(data_dir / "sources.csv", SOURCES, "stage 0 makes it")
-    return [Utterance(*row) for row in table[list(SOURCES)].itertuples(index=False)]
+    columns = [column for column in SOURCES if column in table]
+    return [Utterance(**row) for row in table[columns].to_dict("records")]
 
 
 def read_split(

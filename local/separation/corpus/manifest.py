@@ -214,6 +214,8 @@ def _row(split: str, line: ListLine, length: int, utterances: dict[str, Utteranc
     speakers = [utterances[path] for path in line.paths]
     numbers = range(1, len(speakers) + 1)
     file = f"{line.mixture_id}.wav"
+    groups = {speaker.group for speaker in speakers}
+    group = {"group": groups.pop() if len(groups) == 1 else ""} if any(groups) else {}
     return {
         "mixture_ID": line.mixture_id,
         "mixture_path": f"{split}/mix/{file}",
@@ -221,6 +223,7 @@ def _row(split: str, line: ListLine, length: int, utterances: dict[str, Utteranc
         "length": length,
         **{f"speaker_{i}_ID": speakers[i - 1].speaker for i in numbers},
         **{f"gender_{i}": speakers[i - 1].gender for i in numbers},
+        **group,
     }
 
 

@@ -98,7 +98,9 @@ def evaluate_split(
             scores.append(score)
             progress.set_postfix_str(_running_mean(scores, metrics[0]))
     known = [
-        c for c in table if c in ("mixture_ID", "length") or c.startswith(("speaker_", "gender_"))
+        c
+        for c in table
+        if c in ("mixture_ID", "length", "group") or c.startswith(("speaker_", "gender_"))
     ]
     names = [name for m in metrics for name in (f"input_{m}", m, f"{m}i")]
     values = pd.DataFrame([score.values for score in scores])[names]

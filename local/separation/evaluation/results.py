@@ -49,20 +49,24 @@ def subset_of(genders: list[str]) -> str:
 
 
 def summarise(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Average a table of per-mixture metrics over all mixtures and over each gender subset.
+    """Average a table of per-mixture metrics over all mixtures, each gender subset and each group.
 
     Args:
-        table: columns ``failure``, ``gender_1`` ... where known, and scores; a score that is NaN is
-            left out of its mean.
+        table: columns ``failure``, ``gender_1`` ... and ``group`` where known, and scores; a score
+            that is NaN is left out of its mean.
 
     Returns:
         a dict for each subset: ``subset``, ``n_mixtures``, ``n_failed`` and the mean scores.
     """
     genders = [column for column in table if column.startswith("gender_")]
     names = pd.Series([subset_of(list(row)) for row in table[genders].astype(str).to_numpy()])
+    groups = table["group"] if "group" in table else pd.Series("", index=table.index)
+    subsets = {"all": table}
+    for column in (names, groups):
+        for subset in sorted(set(column) - {""}):
+            subsets[subset] = table[(column == subset).to_numpy()]
     rows = []
-    for subset in ["all", *sorted(set(names) - {""})]:
-        chosen = table if subset == "all" else table[(names == subset).to_numpy()]
+    for subset, chosen in subsets.items():
         means = {name: chosen[name].mean() for name in SCORES if name in chosen}
         failed = int((chosen["failure"] != "").sum())
         rows.append({"subset": subset, "n_mixtures": len(chosen), "n_failed": failed, **means})

@@ -14,6 +14,7 @@ from separation.errors import RecipeError
 from separation.evaluation.evaluator import check_metrics
 from separation.models.registry import build_model
 from separation.training.acceleration import on_gpu, pick_accelerator
+from separation.training.losses import make_loss
 
 
 def check_system(conf: Conf) -> None:
@@ -24,6 +25,12 @@ def check_system(conf: Conf) -> None:
     build_model(conf)
     check_metrics(conf["evaluation"]["metrics"])
     training = conf["training"]
+    make_loss(training)
+    if conf["data"]["augment"]["silence_share"] and training["loss"] != "snr":
+        raise RecipeError(
+            "data.augment.silence_share: the SI-SDR of a silent source is not defined;"
+            " set training.loss=snr training.loss_max_db=30"
+        )
     accelerator = pick_accelerator(training)
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise RecipeError(

@@ -16,6 +16,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, Dataset
 
 from separation.config import Conf
+from separation.corpus.augmentation import Augmentation
 from separation.corpus.datasets import (
     ChunkDataset,
     EpochSampler,
@@ -23,7 +24,7 @@ from separation.corpus.datasets import (
     WholeDataset,
     collate,
 )
-from separation.corpus.dynamic import DynamicMixing, stack
+from separation.corpus.dynamic import DynamicMixing, SpeakerDraw, stack
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
@@ -39,11 +40,16 @@ from separation.training.acceleration import (
     pick_precision,
 )
 from separation.training.check import check_system
-from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint, read_checkpoint
-from separation.training.losses import PITNegSISDR
+from separation.training.checkpoints import (
+    AtomicCheckpoints,
+    StepCheckpoint,
+    WeightAverage,
+    read_checkpoint,
+)
+from separation.training.losses import make_loss
 from separation.training.progress import EpochLog
 from separation.training.resume import newest_checkpoint
-from separation.training.schedule import BudgetSchedule, PlateauSchedule
+from separation.training.schedule import BudgetSchedule, PlateauSchedule, Warmup
 from separation.training.system import SeparationSystem
 
 log = logging.getLogger("separation")
@@ -81,7 +87,7 @@ class Training:
         self.system = SeparationSystem(
             model=model,
             optimizer=make_optimizer(conf, model),
-            loss_func=PITNegSISDR(),
+            loss_func=make_loss(conf["training"]),
             train_loader=loader,
             val_loader=cv_loader(conf, wav_dir),
             clip_grad_norm=conf["training"]["clip_grad_norm"],
@@ -89,7 +95,8 @@ class Training:
             mixer=dataset.mixer() if isinstance(dataset, DynamicMixing) else None,
         )
         try:
-            self.trainer, self.best = make_trainer(conf, exp_dir, self.precision)
+            self.average = WeightAverage(conf["training"]["average_epochs"])
+            self.trainer, self.best = make_trainer(conf, exp_dir, self.precision, self.average)
         except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
             what = " ".join(str(error).split())
             raise RecipeError(
@@ -122,10 +129,14 @@ class Training:
             )
         if trainer.is_global_zero:
             state = read_checkpoint(Path(best.best_model_path), system.model)
-            system.load_state_dict(state["state_dict"])
-            save_model(system.model, self.exp_dir / "best_model.pth")
             score = float(state["callbacks"][best.state_key]["current_score"])
             log.info("best epoch %d: cv loss %.2f dB", state["epoch"], score)
+            weights = state["state_dict"]
+            if self.average.kept:
+                weights = self.average.mean()
+                log.info("the model is the mean of the last %d epochs", len(self.average.kept))
+            system.load_state_dict(weights)
+            save_model(system.model, self.exp_dir / "best_model.pth")
         trainer.strategy.barrier()  # nobody goes on to stage 4 before the model is there
 
 
@@ -151,6 +162,8 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
             speed_range=data["speed_range"],
             seed=conf["seed"],
             nj=conf["nj"],
+            draw=SpeakerDraw(data["draw_speakers"], facts.get("group_weights", {})),
+            augmentation=Augmentation(**data["augment"]),
         )
     else:
         dataset = ChunkDataset(
@@ -187,7 +200,9 @@ def cv_loader(conf: Conf, wav_dir: Path) -> DataLoader:
     )
 
 
-def make_trainer(conf: Conf, exp_dir: Path, precision: str) -> tuple[pl.Trainer, ModelCheckpoint]:
+def make_trainer(
+    conf: Conf, exp_dir: Path, precision: str, average: WeightAverage
+) -> tuple[pl.Trainer, ModelCheckpoint]:
     """Lightning's Trainer with the recipe's callbacks, and the one that keeps the best model."""
     training, optim = conf["training"], conf["optim"]
     minutes = training["max_minutes"]
@@ -207,7 +222,10 @@ def make_trainer(conf: Conf, exp_dir: Path, precision: str) -> tuple[pl.Trainer,
         schedule: pl.Callback = PlateauSchedule(optim["halve_patience"])
     else:
         schedule = BudgetSchedule(optim["lr"], optim["decay_share"], minutes, timer)
-    callbacks = [timer, schedule, EpochLog(exp_dir / "metrics.csv", timer), best, last, midway]
+    warmup = Warmup(optim["lr"], optim["warmup_steps"])
+    epoch_log = EpochLog(exp_dir / "metrics.csv", timer)
+    # The average comes first: the weights of an epoch are then in that epoch's checkpoints.
+    callbacks = [timer, schedule, warmup, epoch_log, average, best, last, midway]
     if training["early_stop"]:
         callbacks.append(EarlyStopping("val_loss", patience=training["early_stop"], verbose=False))
     callbacks.append(TQDMProgressBar(refresh_rate=10))
