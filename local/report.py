@@ -9,6 +9,7 @@ from __future__ import annotations
 from separation.process import run_command  # isort: split
 
 import argparse
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -70,7 +71,7 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
 
 def read_if_there(path: Path, columns: Columns, problems: Problems) -> pd.DataFrame | None:
     """Read a table; None where it is not there, holds no row or is damaged."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
         table = read_table(path, columns)

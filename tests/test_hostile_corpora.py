@@ -256,7 +256,7 @@ def test_a_folder_of_recordings_is_remade_after_a_kill_at_any_file(corpus, monke
     for last in (1, 5, 16):
         shutil.rmtree(corpus.data)
         assert corpus.prepare("seed=1") == 0
-        recordings = sys.modules["recordings"]
+        recordings = sys.modules["separation.corpus.recordings"]
         original, calls = recordings.place_recording, []
 
         def killed(*arguments, last=last, original=original, calls=calls):
