@@ -10,6 +10,8 @@ The tables are in Markdown. Ratios hold where absolute figures drift; keep the m
 
 from __future__ import annotations
 
+from separation.process import run_command  # isort: split
+
 import argparse
 import os
 from dataclasses import replace
@@ -22,8 +24,10 @@ from separation.benchmark.loading import compare_loading
 from separation.benchmark.mixing import compare_mixing
 from separation.benchmark.networks import Work, compare_inference, compare_training
 from separation.config import load_config
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
 from separation.inference.separator import pick_device
+
+SHORTEST_CHUNK = 100  # samples; longer than the filters of any system
 
 
 def main() -> None:
@@ -71,6 +75,8 @@ def run(arguments: argparse.Namespace) -> str:
     for name in ("batch_size", "chunk_size", "repetitions", "mixtures", "nj"):
         if getattr(arguments, name, 1) < 1:
             raise RecipeError(f"--{name} {getattr(arguments, name)}: 1 or more")
+    if getattr(arguments, "chunk_size", SHORTEST_CHUNK) < SHORTEST_CHUNK:
+        raise RecipeError(f"--chunk_size {arguments.chunk_size}: {SHORTEST_CHUNK} samples or more")
     if arguments.command == "mixing":
         return compare_mixing(arguments.mixtures, arguments.nj, arguments.dir)
     check_backends(getattr(arguments, "backends", []))

@@ -6,10 +6,11 @@ a global norm (gln) sees the whole utterance on top, and such a system has no la
 
 from __future__ import annotations
 
+from separation.process import run_command  # isort: split
+
 import argparse
 
-from separation.config import load_config, system_tags
-from separation.errors import run_command
+from separation.config import load_config
 from separation.models.facts import (
     count_macs,
     count_parameters,
@@ -19,6 +20,7 @@ from separation.models.facts import (
 )
 from separation.models.registry import build_model
 from separation.report.tables import markdown
+from separation.tree import tags
 
 COLUMNS = ["system", "parameters", "GMAC/s", "receptive field, ms", "latency, ms"]
 
@@ -26,7 +28,7 @@ COLUMNS = ["system", "parameters", "GMAC/s", "receptive field, ms", "latency, ms
 def main() -> None:
     """Parse the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tag", nargs="+", default=system_tags(), help="systems of conf/")
+    parser.add_argument("--tag", nargs="+", default=tags(), help="systems of conf/")
     parser.add_argument(
         "--corpus", default="espeak-2mix", help="whose settings to describe it with"
     )

@@ -6,6 +6,8 @@ beside it, and the result file of the system.
 
 from __future__ import annotations
 
+from separation.process import run_command  # isort: split
+
 import argparse
 import os
 import shlex
@@ -16,9 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from separation.config import ROOT, load_resolved, wav_folder
-from separation.corpus.lists import SPLITS
 from separation.corpus.manifest import read_fingerprint
-from separation.errors import RecipeError, nearest, run_command
 from separation.evaluation.evaluator import (
     check_metrics,
     evaluate_split,
@@ -35,6 +35,7 @@ from separation.evaluation.results import (
 from separation.inference.separator import PRECISIONS, Separator, pick_device
 from separation.models.facts import count_macs, count_parameters, in_ms, latency
 from separation.models.registry import build_model
+from separation.stages import Stage, evaluation_settings, lock
 from separation.training.progress import commit_name
 
 
@@ -43,28 +44,29 @@ def main() -> None:
     arguments = parse_arguments()
     exp_dir: Path = arguments.exp_dir
     name = exp_dir.resolve().name
-    conf = load_resolved(exp_dir, arguments.overrides)
+    asked = [f"evaluation.splits=[{arguments.split}]"] if arguments.split else []
+    conf = load_resolved(exp_dir, [*arguments.overrides, *asked])
     settings = conf["evaluation"]
-    splits = [arguments.split] if arguments.split else list(settings["splits"])
-    check_splits(splits)
     check_metrics(settings["metrics"])
     corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
-    wav_dir = wav_folder(arguments.data_dir or ROOT / "data" / corpus, conf)
+    data_dir = arguments.data_dir or ROOT / "data" / corpus
+    wav_dir = wav_folder(data_dir, conf)
     separator = Separator.from_experiment(
         exp_dir, pick_device(arguments.device), precision=arguments.precision
     )
+    stage = Stage(4, exp_dir, evaluation_settings(conf), reads=data_dir)
     tables = {
         split: read_split(
             wav_dir / f"{split}.csv", separator.n_src, settings["max_mixtures"].get(split, 0)
         )
-        for split in splits
+        for split in settings["splits"]
     }
     facts = SystemFacts(
         corpus=corpus,
         tag=tag,
         parameters=count_parameters(build_model(conf)),
         macs_per_second=count_macs(separator.model, separator.sample_rate),
-        real_time_factor=round(real_time_factor(separator, tables[splits[0]]), 5),
+        real_time_factor=round(real_time_factor(separator, tables[settings["splits"][0]]), 5),
         latency_ms=in_ms(latency(conf["net_conf"]), separator.sample_rate),
         epochs=trained_epochs(exp_dir),
         commit=commit_name(),
@@ -72,6 +74,11 @@ def main() -> None:
         command=os.environ.get("RECIPE_COMMAND") or shlex.join(["python", *sys.argv]),
         data_fingerprint=read_fingerprint(wav_dir),
     )
+    # One split, or another precision, is less than stage 4 or something else.
+    whole = not arguments.split and arguments.precision == "fp32"
+    held = None if whole else lock(exp_dir, "evaluation")
+    if whole:
+        stage.begin()
     rows = []
     for split, table in tables.items():
         folder = exp_dir / f"eval_{split}"
@@ -81,6 +88,10 @@ def main() -> None:
     path = arguments.results or ROOT / "results" / f"{name}.csv"
     results = pd.concat([frame.astype(object) for frame in rows])
     write_results(path, results, keep_other_splits=bool(arguments.split))
+    if whole:
+        stage.finish()
+    elif held is not None:
+        held.close()
     tell(results)
     print(f"results are in {path}")
 
@@ -103,18 +114,6 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
     return parser.parse_args()
-
-
-def check_splits(splits: list[str]) -> None:
-    """Raise a :class:`RecipeError` for a split that there is not."""
-    for split in splits:
-        if split not in SPLITS:
-            known = ", ".join(SPLITS)
-            raise RecipeError(
-                f"evaluation: no split '{split}'{nearest(split, SPLITS)}; known: {known}"
-            )
-    if not splits:
-        raise RecipeError("evaluation.splits is empty; name at least one, such as [tt]")
 
 
 def tell(results: pd.DataFrame) -> None:

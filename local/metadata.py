@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
+from separation.process import run_command  # isort: split
+
+from collections.abc import Callable
 from pathlib import Path
 
-from separation.config import load_corpus_config, wav_folder
+from separation.config import Conf, wav_folder
+from separation.corpus.lists import SPLITS, read_split
 from separation.corpus.manifest import make_manifests
 from separation.corpus.problems import Problems
-from separation.errors import run_command
+from separation.stages import data_stage
 
 
 def main() -> None:
     """Parse the command line and write ``{tr,cv,tt}.csv`` and ``fingerprint.txt``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
-    arguments = parser.parse_args()
-    conf = load_corpus_config(arguments.corpus, arguments.overrides)
-    wav_dir = wav_folder(arguments.data_dir, conf)
+    data_stage(2, __doc__, write_manifests)
+
+
+def write_manifests(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+    """Write ``{tr,cv,tt}.csv`` and ``fingerprint.txt``."""
+    wav_dir = wav_folder(data_dir, conf)
     facts = conf["corpus"]
+    problems = Problems(facts["keep_going"])
+    for split in SPLITS:
+        read_split(data_dir, facts["n_src"], split, problems)
+    begin()
     fingerprint = make_manifests(
-        arguments.data_dir,
+        data_dir,
         wav_dir,
         n_src=facts["n_src"],
         sample_rate=facts["sample_rate"],
-        nj=conf["nj"] or -1,
-        problems=Problems(facts["keep_going"]),
+        nj=conf["nj"],
+        problems=problems,
         expected=facts.get("expected"),  # for corpora that have these facts
         mode=facts["mode"],
         allow_partial=facts.get("allow_partial", False),

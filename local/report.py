@@ -6,16 +6,23 @@ of every experiment to `EXP_ROOT/<experiment>/plots/`. Prints the tables.
 
 from __future__ import annotations
 
+from separation.process import run_command  # isort: split
+
 import argparse
+import os
 from pathlib import Path
 
+import pandas as pd
+
 from separation.config import ROOT, load_resolved
-from separation.errors import run_command
+from separation.corpus.problems import Problems
+from separation.errors import RecipeError
 from separation.evaluation.results import corpus_and_tag
-from separation.files import atomic_path
+from separation.files import alone, atomic_path, visible
 from separation.report.page import SystemPage, find_examples, write_page
-from separation.report.plots import improvement_plot, read_table, training_curve
+from separation.report.plots import improvement_plot, training_curve
 from separation.report.tables import load_results, terminal_text, write_markdown
+from separation.tables import SCORES, TRAINING_LOG, Columns, read_table
 
 
 def main() -> None:
@@ -24,30 +31,54 @@ def main() -> None:
     parser.add_argument("--results_dir", type=Path, default=ROOT / "results")
     parser.add_argument("--exp_root", type=Path, default=ROOT / "exp", help="may be missing")
     arguments = parser.parse_args()
-    results = load_results(arguments.results_dir)
-    exp_dirs = sorted(path.parent for path in arguments.exp_root.glob("*/conf.yaml"))
-    systems = [report_system(exp_dir) for exp_dir in exp_dirs]
-    write_markdown(results, arguments.results_dir / "RESULTS.md")
-    write_page(results, systems, arguments.results_dir / "index.html")
+    problems = Problems(keep_going=True)
+    with alone(arguments.results_dir, "reporting"):
+        results = load_results(arguments.results_dir, problems)
+        systems = []
+        for exp_dir in (p for p in visible(arguments.exp_root, "*") if (p / "conf.yaml").exists()):
+            try:
+                systems.append(report_system(exp_dir, problems))
+            except RecipeError as error:
+                problems.add(str(error))
+        write_markdown(results, arguments.results_dir / "RESULTS.md")
+        write_page(results, systems, arguments.results_dir / "index.html")
     print(terminal_text(results))
     print(f"the tables are in {arguments.results_dir / 'RESULTS.md'}")
     print(f"plots and players are in {arguments.results_dir / 'index.html'}")
+    problems.finish(str(arguments.results_dir), "; the rest is reported")
 
 
-def report_system(exp_dir: Path) -> SystemPage:
-    """Plot what an experiment has: its training, if it left a log, and its scores on tt."""
+def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
+    """Plot what an experiment has: its training, if it left a log, and its scores on tt.
+
+    What is damaged is left out, and added to ``problems``.
+    """
     corpus, tag = corpus_and_tag(exp_dir.resolve().name, load_resolved(exp_dir)["corpus"]["name"])
     plots, examples = {}, []
-    if (epochs := read_table(exp_dir / "metrics.csv")) is not None:
+    epochs = read_if_there(exp_dir / "metrics.csv", TRAINING_LOG, problems)
+    if epochs is not None:
         plots["training"] = training_curve(epochs, f"{corpus}, {tag}")
-    if (scores := read_table(exp_dir / "eval_tt" / "metrics.csv")) is not None:
+    scores = read_if_there(exp_dir / "eval_tt" / "metrics.csv", SCORES, problems)
+    if scores is not None:
         if "si_sdri" in scores and scores["si_sdri"].notna().any():
             plots["si_sdri_tt"] = improvement_plot(scores, f"{corpus}, {tag}, tt")
-        examples = find_examples(exp_dir / "eval_tt", scores)
+        examples = find_examples(exp_dir / "eval_tt", scores, problems)
     for name, png in plots.items():
         with atomic_path(exp_dir / "plots" / f"{name}.png") as temporary:
             temporary.write_bytes(png)
     return SystemPage(corpus, tag, plots, examples)
+
+
+def read_if_there(path: Path, columns: Columns, problems: Problems) -> pd.DataFrame | None:
+    """Read a table; None where it is not there, holds no row or is damaged."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        table = read_table(path, columns)
+    except RecipeError as error:
+        problems.add(str(error))
+        return None
+    return None if table.empty else table
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ Each `NAME.wav` becomes `NAME_s1.wav`, `NAME_s2.wav`, ... of its length, rate an
 
 from __future__ import annotations
 
+from separation.process import run_command  # isort: split
+
 import argparse
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from separation.corpus.audio import AudioInfo
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
 from separation.inference.recording import (
     check_recording,
     fit_to_full_scale,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from separation.process import run_command  # isort: split
+
 import argparse
 import shutil
 from pathlib import Path
 
-from separation.config import load_config, save_resolved, wav_folder
+from separation.config import Conf, load_config, load_resolved, save_resolved, wav_folder
 from separation.corpus.manifest import read_fingerprint
-from separation.errors import run_command
-from separation.evaluation.evaluator import check_metrics
+from separation.options import location_keys
+from separation.stages import Stage, train_settings
 from separation.training.progress import is_first_process, set_up_logging, write_environment
 from separation.training.resume import check_resume
 from separation.training.trainer import Training
@@ -28,19 +30,30 @@ def main() -> None:
     arguments = parser.parse_args()
     conf = load_config(arguments.corpus, arguments.tag, arguments.conf, arguments.overrides)
     exp_dir, wav_dir = arguments.exp_dir, wav_folder(arguments.data_dir, conf)
+    settings = train_settings(conf, location_keys(arguments.corpus))
+    stage = Stage(3, exp_dir, settings, reads=arguments.data_dir)
     if arguments.resume:
         check_resume(conf, exp_dir)
-    check_metrics(conf["evaluation"]["metrics"])  # told before hours of training, not after them
+        keep_precision(conf, exp_dir)
     training = Training(conf, arguments.data_dir, wav_dir, exp_dir)
     # Nothing of an earlier training is touched before all that this one needs is there.
     if is_first_process():  # Lightning starts this script once more for every other device
+        stage.begin()
         if not arguments.resume:
             forget(exp_dir)
         set_up_logging(exp_dir / "train.log")
         save_resolved(conf, exp_dir / "conf.yaml")
         write_environment(exp_dir / "environment.txt", read_fingerprint(wav_dir))
     training.run(arguments.resume)
+    if is_first_process():
+        stage.finish()
     print(f"the model is {exp_dir}/best_model.pth")
+
+
+def keep_precision(conf: Conf, exp_dir: Path) -> None:
+    """Resume in the precision that the training chose when it began, unless one is asked for."""
+    if conf["training"]["precision"] == "auto":
+        conf["training"]["precision"] = load_resolved(exp_dir)["training"]["precision"]
 
 
 def forget(exp_dir: Path) -> None:

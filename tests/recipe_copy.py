@@ -18,18 +18,17 @@ def copy_recipe(root):
     return root
 
 
+def environment():
+    """Of a run of the copy: one thread, no GPU."""
+    values = {"VIRTUAL_ENV": sys.prefix, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return {key: v for key, v in os.environ.items() if key != "PYTHONPATH"} | values
+
+
 def run(root, *arguments, cwd=None):
-    environment = {
-        **os.environ,
-        "VIRTUAL_ENV": sys.prefix,
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    environment.pop("PYTHONPATH", None)
     return subprocess.run(
         ["bash", str(root / "run.sh"), *arguments],
         cwd=cwd or root.parent,
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,

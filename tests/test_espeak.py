@@ -285,10 +285,10 @@ def test_another_seed_gives_another_corpus_at_16_kHz_and_with_three_speakers(dat
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("corpus.n_src=1", "corpus.n_src is 1; it must be 2 or more"),
+        ("corpus.n_src=1", "corpus.n_src is 1: must be 2 or more"),
         ("corpus.n_voices.tt=1", r"corpus\.n_voices\.tt=1: fewer voices .* \(n_src 2\)"),
-        ("corpus.n_voices.tr=-1", r"n_voices\.tr"),
-        ("corpus.n_utterances.cv=0", r"corpus\.n_utterances\.cv"),
+        ("corpus.n_voices.tr=-1", r"n_voices is .*: tr must be 0 or more"),
+        ("corpus.n_utterances.cv=0", r"corpus\.n_utterances is .*: cv must be 1 or more"),
         ("corpus.sample_rate=44100", "44100.*8000 or 16000"),
         ("corpus.n_voice.tr=4", "unknown key 'corpus.n_voice'.*n_voices"),
     ],

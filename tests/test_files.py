@@ -39,6 +39,16 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(error, message, tmp_path)
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_killed_process_left_is_swept_and_what_is_being_written_is_not(tmp_path):
+    (tmp_path / ".partial-0a1b2c3d.csv").write_text("half")
+    with atomic_path(tmp_path / "slow.csv") as slow:
+        slow.write_text("slow")
+        with atomic_path(tmp_path / "quick.csv") as quick:
+            quick.write_text("quick")
+        assert sorted(path.name for path in tmp_path.iterdir()) == [slow.name, "quick.csv"]
+    assert (tmp_path / "slow.csv").read_text() == "slow"
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), requests.ConnectionError("no route")])
 def test_what_is_not_of_the_file_is_not_said_to_be(error, tmp_path):
     with pytest.raises(type(error)), atomic_path(tmp_path / "table.csv"):

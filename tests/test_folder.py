@@ -146,6 +146,27 @@ def test_a_second_run_on_another_folder_leaves_nothing_of_the_first(tmp_path, re
     }
 
 
+def test_own_files_below_sources_are_neither_removed_nor_mixed(tmp_path, recordings):
+    prepare(tmp_path / "data", recordings)
+    mine = tmp_path / "data" / "sources" / "ben" / "mine.wav"
+    mine.write_bytes(b"mine")
+    result = prepare(tmp_path / "data", make_folder(tmp_path / "own", SPEAKERS[:6]))
+    assert result.returncode == 0, result.stderr
+    assert f"note: {mine}: not made by this recipe, so left and not used" in result.stderr
+    assert mine.read_bytes() == b"mine"
+    assert "mine" not in (tmp_path / "data" / "sources.csv").read_text()
+
+
+@pytest.mark.parametrize("place", ["sources", ".", "..", "sources/anna"])
+def test_recordings_within_the_corpus_folder_are_refused_and_kept(tmp_path, place):
+    make_folder(tmp_path / "data" / "folder-2mix" / "sources")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    result = prepare(tmp_path / "data" / "folder-2mix", tmp_path / "data" / "folder-2mix" / place)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "nothing of yours may be replaced there" in result.stderr
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
 def test_genders_are_balanced_where_they_are_known(tmp_path):
     speakers = [f"f{i}" for i in range(7)] + [f"m{i}" for i in range(9)]
     folder = make_folder(tmp_path / "own", speakers)

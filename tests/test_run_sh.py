@@ -17,48 +17,75 @@ import pytest
 from separation.config import ROOT
 
 RECORDER = """
-import json, os, pathlib, sys
+from separation.process import run_command
+import json, os, pathlib, signal, sys
+from separation.config import load_config, load_corpus_config, load_resolved, save_resolved
+from separation.stages import (
+    Stage, data_settings, evaluation_settings, train_settings
+)
 name, line = pathlib.Path(__file__).stem, sys.argv[1:]
 with open("log", "a") as log:
     log.write(json.dumps([name, line, os.environ["RECIPE_COMMAND"]]) + "\\n")
 value = lambda option: pathlib.Path(line[line.index(option) + 1])
+changes = line[line.index("--") + 1 :] if "--" in line else []
 def make(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
-if name == "train":
-    make(value("--exp_dir") / "checkpoints" / "last.ckpt")
-    (value("--exp_dir") / "conf.yaml").write_text(
-        "{model: toy, net_conf: {N: 8, num_spks: 2}, corpus: {sample_rate: 8000}}"
-    )
-if os.path.exists("hang_" + name):
-    with open("ready", "w") as ready:  # a fifo: whoever reads it knows that this runs
-        ready.write(str(os.getpid()))
-    import signal
-    signal.pause()
-if os.path.exists("fail_" + name):
-    sys.exit(f"error: {name} fails")
-if name == "prepare":
-    make(value("--data_dir") / "lists" / "mix_2_spk_tr.txt")
-elif name == "mix":
-    make(value("--data_dir") / "wav8k" / "min" / "tr" / "mix" / "a.wav")
-elif name == "metadata":
-    make(value("--data_dir") / "wav8k" / "min" / "tr.csv")
-elif name == "train":
-    make(value("--exp_dir") / "best_model.pth")
-elif name == "evaluate":
-    make(value("--results"))
-elif name == "report":
-    print("the table")
+def stage_and_result():
+    if name in ("prepare", "mix", "metadata"):
+        data = value("--data_dir")
+        made = ["lists/mix_2_spk_tr.txt", "wav8k/min/tr/mix/a.wav", "wav8k/min/tr.csv"]
+        number = ["prepare", "mix", "metadata"].index(name)
+        conf = load_corpus_config(str(value("--corpus")), changes)
+        return Stage(number, data, data_settings(conf)), data / made[number]
+    exp = value("--exp_dir")
+    if name == "train":
+        file = value("--conf") if "--conf" in line else None
+        conf = load_config(str(value("--corpus")), str(value("--tag")), file, changes)
+        stage = Stage(3, exp, train_settings(conf, {"corpus.corpus_dir"}))
+        stage.begin()
+        make(exp / "checkpoints" / "last.ckpt")
+        save_resolved(conf, exp / "conf.yaml")
+        return stage, exp / "best_model.pth"
+    return Stage(4, exp, evaluation_settings(load_resolved(exp, changes))), value("--results")
+def main():
+    if name == "report":
+        stage = result = None
+    else:
+        stage, result = stage_and_result()
+        if name != "train":
+            stage.begin()
+    if os.path.exists("hang_" + name):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with open("ready", "w") as ready:  # a fifo: whoever reads it knows that this runs
+            ready.write(str(os.getpid()))
+        signal.pause()
+    if os.path.exists("fail_" + name):
+        sys.exit(f"error: {name} fails")
+    if name == "report":
+        print("the table")
+        return
+    make(result)
+    stage.finish()
+run_command(main)
 """
 BASE = """
 seed: 0
 nj: 0
 model: toy
-corpus: {name: "", default_tag: small, corpus_dir: "", sample_rate: 8000, mode: min, n_src: 2}
-net_conf: {N: 16, num_spks: 2}
+corpus: {name: "", default_tag: small, corpus_dir: "", levels_file: "", keep_going: false,
+  sample_rate: 8000, mode: min, n_src: 2}
+net_conf: {N: 16, L: 2, B: 1, H: 1, P: 1, X: 1, R: 1, norm: gln, activate: relu, causal: false,
+  num_spks: 2}
 optim: {lr: 1.0e-3}
 training: {max_epochs: 2, precision: auto, accelerator: auto, devices: 1, num_nodes: 1}
-evaluation: {splits: [tt]}
+evaluation: {splits: [tt], metrics: [si_sdr]}
+"""
+CHECK = """  # the toy network is none of the project's
+from separation.errors import RecipeError
+def check_system(conf):
+    if conf["evaluation"]["metrics"] == ["loudness"]:
+        raise RecipeError("evaluation.metrics: unknown 'loudness'")
 """
 STAGES = ["prepare", "mix", "metadata", "train", "evaluate", "report"]
 
@@ -68,19 +95,18 @@ class Recipe:
 
     def __init__(self, root):
         self.root = root
-        for folder in (
-            "conf",
-            "egs/toy-2mix/local",
-            "egs/other/local",
-            "local/separation/training",
-        ):
+        for folder in ("conf", "egs/toy-2mix/local", "egs/other/local"):
             (root / folder).mkdir(parents=True)
         shutil.copy(ROOT / "run.sh", root)
-        for name in ("__init__", "config", "errors", "files", "training/resume"):
-            shutil.copy(
-                ROOT / "local" / "separation" / f"{name}.py",
-                root / "local" / "separation" / f"{name}.py",
-            )
+        shutil.copytree(
+            ROOT / "local", root / "local", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        training = root / "local" / "separation" / "training"
+        (training / "check.py").write_text(CHECK)
+        resume = (training / "resume.py").read_text()
+        (training / "resume.py").write_text(
+            resume.replace("read_checkpoint(checkpoint, build_model(conf))", "pass")
+        )
         (root / "path.sh").write_text(
             f'export PATH="{Path(sys.executable).parent}:$PATH" PYTHONPATH="$PWD/local"\n'
         )
@@ -182,8 +208,8 @@ def test_options_and_overrides_are_forwarded_in_order(recipe):
     )
     assert code == 0
     forwarded = [
-        *("--", "corpus.n_src=3", "corpus.sample_rate=8000", "corpus.mode=min", "nj=4", "seed=5"),
-        *("training.precision=bf16", "training.devices=2", "training.num_nodes=1"),
+        *("--", "corpus.n_src=3", "corpus.sample_rate=8000", 'corpus.mode="min"', "nj=4"),
+        *('training.precision="bf16"', "training.devices=2", "training.num_nodes=1", "seed=5"),
         *("optim.lr=5e-4", "evaluation.splits=[tt, cv]"),
     ]
     for stage in STAGES[:5]:
@@ -235,12 +261,19 @@ def test_resuming_what_cannot_be_resumed_leaves_everything_as_it_is(recipe):
 
 
 def test_options_that_a_corpus_has_no_use_for(recipe):
-    assert recipe("--allow_partial") == (1, [])
-    assert recipe.err == "run.sh: --allow_partial: the corpus toy-2mix has no use for it\n"
+    options = '[{"name": "lists", "takes": "PATH", "key": "corpus.lists", "help": "lists"}]'
+    other = recipe.root / "egs" / "other"
+    (other / "options.json").write_text(options)
+    (other / "conf.yaml").write_text('corpus: {default_tag: small, lists: ""}\n')
     assert recipe("--lists", str(recipe.root)) == (1, [])
-    assert "--lists: the corpus toy-2mix has no use for it" in recipe.err
+    assert recipe.err == "error: --lists is an option of --corpus other only\n"
+    assert recipe("--corpus", "other", "--lists", "nowhere") == (1, [])
+    assert recipe.err == "error: --lists nowhere: no such folder or file\n"
     assert recipe("--levels_file", "nowhere.txt") == (1, [])
-    assert recipe.err == "run.sh: --levels_file nowhere.txt: no such folder or file\n"
+    assert recipe.err == "error: --levels_file nowhere.txt: no such folder or file\n"
+    assert recipe("--corpus", "other", "--lists", str(recipe.root)) == (0, STAGES)
+    assert recipe("--corpus", "other", "--stage", "0", "--stop_stage", "0") == (0, ["prepare"])
+    assert recipe.arguments("prepare")[-1] == f'corpus.lists="{recipe.root}"'
 
 
 def test_a_relative_path_is_relative_to_the_caller_whatever_cdpath_says(
@@ -250,7 +283,20 @@ def test_a_relative_path_is_relative_to_the_caller_whatever_cdpath_says(
     (tmp_path / "elsewhere" / "here").mkdir(parents=True)
     monkeypatch.setenv("CDPATH", str(tmp_path / "elsewhere"))
     assert recipe("--corpus_dir", "here", "--stop_stage", "0") == (0, ["prepare"])
-    assert f"corpus.corpus_dir='{recipe.root.parent / 'here'}'" in recipe.arguments("prepare")
+    assert f'corpus.corpus_dir="{recipe.root.parent / "here"}"' in recipe.arguments("prepare")
+
+
+def test_several_folders_of_recordings(recipe):
+    for name in ("a", "b, c"):
+        (recipe.root.parent / name).mkdir()
+    for given, folders in (("a,b, c", None), ("a,a", ["a", "a"]), ("b, c", ["b, c"])):
+        if folders is None:
+            assert recipe("--corpus_dir", given) == (1, [])
+            assert recipe.err == "error: --corpus_dir b: no such folder\n"
+        else:
+            assert recipe("--corpus_dir", given, "--stop_stage", "0") == (0, ["prepare"])
+            paths = ",".join(str(recipe.root.parent / folder) for folder in folders)
+            assert recipe.arguments("prepare")[-1] == f'corpus.corpus_dir="{paths}"'
 
 
 def test_an_edited_system_counts_as_other_settings_and_a_comment_does_not(recipe):
@@ -276,10 +322,10 @@ def test_an_unfinished_training_with_other_settings_is_not_overwritten(recipe):
 
 
 def test_recordings_are_remembered(recipe):
-    recordings = recipe.root.parent / "it's: #1"
+    recordings = recipe.root.parent / 'it\'s: #1|"2"'
     recordings.mkdir()
-    assert recipe("--corpus_dir", "it's: #1") == (0, STAGES)
-    expected = f"corpus.corpus_dir='{str(recordings).replace(chr(39), 2 * chr(39))}'"
+    assert recipe("--corpus_dir", recordings.name) == (0, STAGES)
+    expected = f"corpus.corpus_dir={json.dumps(str(recordings))}"
     assert recipe.arguments("prepare")[-1] == expected
     assert recipe() == (0, ["report"])
     recipe("--stage", "0", "--stop_stage", "0")
@@ -299,7 +345,7 @@ def test_recordings_are_remembered(recipe):
 )
 def test_missing_input_names_the_stage_that_makes_it(recipe, stage, missing, maker):
     assert recipe("--stage", str(stage)) == (1, [])
-    assert recipe.err.startswith(f"run.sh: {missing} is missing: stage {maker} makes it")
+    assert recipe.err.startswith(f"error: {missing} is missing: stage {maker} makes it")
     assert len(recipe.err.splitlines()) == 1
     assert not (recipe.root / "exp").exists() and not (recipe.root / "data").exists()
 
@@ -389,3 +435,77 @@ def test_the_run_sh_of_a_corpus_forwards_to_the_driver(recipe, corpus):
         [folder / "run.sh", "--tag", "a b"], cwd="/", capture_output=True, text=True, check=True
     )
     assert result.stdout.splitlines() == ["--corpus", corpus, "--tag", "a b"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--precision", "fp64"], "training.precision is 'fp64'"),
+        (["--precision", "x: y"], "training.precision is 'x: y'"),
+        (["--seed", "-1"], "seed is -1: must be 0 or more"),
+        (["--devices", "0"], "training.devices is 0: must be 1 or more"),
+        (["--num_nodes", "0"], "training.num_nodes is 0: must be 1 or more"),
+        (["--", "optim.lr=-1"], "optim.lr is -1.0: must be more than 0"),
+        (["--", "evaluation.splits=[zz]"], "evaluation.splits is ['zz']: known: tr, cv, tt"),
+        (["--", "evaluation.metrics=[loudness]"], "evaluation.metrics: unknown 'loudness'"),
+        (["--corpus", "toy-2mix/"], "--corpus toy-2mix/: there is no such corpus"),
+        (["--corpus", "../egs/toy-2mix"], "--corpus ../egs/toy-2mix: there is no such corpus"),
+        (["--help=x"], "--help takes no value"),
+    ],
+)
+def test_a_wrong_value_touches_nothing(recipe, options, says):
+    recipe()
+    for stage in ((), ("--stage", "0"), ("--stage", "3")):
+        assert recipe(*stage, *options) == (1, [])
+        assert says in recipe.err and len(recipe.err.splitlines()) == 1, recipe.err
+    assert recipe() == (0, ["report"])
+
+
+def test_a_marker_of_an_earlier_version_counts_as_other_settings(recipe):
+    recipe()
+    data, exp = recipe.root / "data" / "toy-2mix", recipe.root / "exp" / "toy-2mix_small"
+    (data / ".done.stage1").write_text("0123456789abcdef||\n")
+    (exp / ".done.stage3").write_text("0123456789abcdef\n")
+    assert recipe() == (0, ["mix", "metadata", "report"])  # the model is compared by its conf.yaml
+    assert recipe("--", "optim.lr=0.1") == (1, [])
+    assert "optim.lr=0.001, not 0.1" in recipe.err
+
+
+def alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1][:3]
+
+
+def hanging(recipe, stage="train"):
+    """A run whose stage hangs; returns run.sh and the process of the stage."""
+    if not (recipe.root / "ready").exists():
+        os.mkfifo(recipe.root / "ready")
+    (recipe.root / f"hang_{stage}").touch()
+    run = recipe.start()
+    return run, int((recipe.root / "ready").read_text())  # blocks until the stage runs
+
+
+def test_a_stage_ends_with_a_run_that_was_killed_and_leaves_no_lock(recipe):
+    run, stage = hanging(recipe)
+    run.kill()
+    run.stderr.read()  # its other end closes when the stage has ended, too
+    assert not alive(stage)
+    (recipe.root / "hang_train").unlink()
+    assert recipe() == (0, ["train", "evaluate", "report"])
+    assert "--resume" in recipe.arguments("train")
+
+
+@pytest.mark.parametrize("stage", ["mix", "train"])
+def test_a_second_run_at_the_same_time_is_refused(recipe, stage):
+    run, process = hanging(recipe, stage)
+    (recipe.root / f"hang_{stage}").unlink()
+    assert recipe() == (1, [stage])
+    folder = "data/toy-2mix" if stage == "mix" else "exp/toy-2mix_small"
+    assert recipe.err.startswith(f"error: {folder}: in use by process {process} on ")
+    assert "./run.sh --corpus toy-2mix" in recipe.err and len(recipe.err.splitlines()) == 1
+    run.terminate()
+    run.communicate()
+    assert recipe()[0] == 0

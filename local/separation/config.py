@@ -13,11 +13,20 @@ from typing import Any
 import yaml
 
 from separation.errors import RecipeError, nearest
-from separation.files import atomic_path
+from separation.files import atomic_path, check_name, read_text, require_file
+from separation.ranges import check_values
+from separation.tree import ROOT, corpora, tags
 
-ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "conf" / "base.yaml"
 Conf = dict[str, Any]
+# Keys that every experiment has, since without them nobody knows what was trained.
+REQUIRED = [
+    *("seed", "model"),
+    *(f"corpus.{key}" for key in ("name", "sample_rate", "mode", "n_src")),
+    *(f"net_conf.{key}" for key in ("N", "L", "B", "H", "Sc", "P", "X", "R", "num_spks")),
+    *(f"net_conf.{key}" for key in ("norm", "activate", "causal")),
+]
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 def load_config(corpus: str, tag: str, conf_file: Path | None, overrides: list[str]) -> Conf:
@@ -37,18 +46,13 @@ def load_config(corpus: str, tag: str, conf_file: Path | None, overrides: list[s
     if not path.is_file():
         if conf_file:
             raise RecipeError(f"{path}: no such file; give an existing YAML file to --conf")
-        known = system_tags()
+        known = tags()
         raise RecipeError(
             f"--tag {tag}: there is no conf/{tag}.yaml{nearest(tag, known)};"
             f" tags there are: {', '.join(known)}; for another give --conf FILE"
         )
     _merge(conf, read_yaml(path), str(path))
     return _finish(conf, overrides)
-
-
-def system_tags() -> list[str]:
-    """The systems of ``conf/``."""
-    return sorted(path.stem for path in (ROOT / "conf").glob("*.yaml") if path.stem != "base")
 
 
 def load_corpus_config(corpus: str, overrides: list[str]) -> Conf:
@@ -59,20 +63,27 @@ def load_corpus_config(corpus: str, overrides: list[str]) -> Conf:
 def load_resolved(exp_dir: Path, overrides: list[str] | None = None) -> Conf:
     """Read the resolved configuration of an experiment folder, with overrides on top.
 
-    Keys that there were not when it was written have their defaults.
+    Keys added since it was written take their defaults.
+
+    Raises:
+        RecipeError: missing, damaged, or without a key that every experiment has.
     """
     path = exp_dir / "conf.yaml"
-    if not path.is_file():
-        raise RecipeError(f"{path}: not there; train first (stage 3) or give another --exp_dir")
-    conf = read_yaml(path)
-    _fill(conf, read_yaml(BASE))
-    return _override(conf, overrides or [])
-
-
-def _fill(conf: Conf, defaults: Conf) -> None:
-    for key, default in defaults.items():
-        if isinstance(conf.setdefault(key, default), dict) and isinstance(default, dict):
-            _fill(conf[key], default)
+    require_file(path, "train first (stage 3), or give another --exp_dir")
+    written = read_yaml(path)
+    for key in REQUIRED:
+        place: Any = written
+        for name in key.split("."):
+            if not isinstance(place, dict) or place.get(name) is None:
+                raise RecipeError(f"{path}: key '{key}' is missing; it says what was trained")
+            place = place[name]
+    conf = read_yaml(BASE)
+    _merge(conf, written, str(path), new_keys=True)
+    check_values(conf, str(path))
+    check_name(conf["corpus"]["name"], f"{path}: corpus.name")
+    _override(conf, overrides or [])
+    check_values(conf)
+    return conf
 
 
 def save_resolved(conf: Conf, path: Path) -> None:
@@ -83,11 +94,10 @@ def save_resolved(conf: Conf, path: Path) -> None:
 
 def read_yaml(path: Path) -> Conf:
     """Read a YAML file that holds a mapping."""
+    text = read_text(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RecipeError(f"{path}: no such file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if content is None:
         return {}
@@ -99,11 +109,10 @@ def read_yaml(path: Path) -> Conf:
 def _base_and_corpus(corpus: str) -> Conf:
     conf = read_yaml(BASE)
     path = ROOT / "egs" / corpus / "conf.yaml"
-    if not corpus or not path.is_file():
-        known = sorted(p.parent.name for p in (ROOT / "egs").glob("*/conf.yaml"))
+    if corpus not in corpora():
         raise RecipeError(
-            f"--corpus {corpus}: there is no egs/{corpus}/conf.yaml{nearest(corpus, known)};"
-            f" corpora there are: {', '.join(known)}"
+            f"--corpus {corpus}: there is no such corpus{nearest(corpus, corpora())};"
+            f" there are: {' '.join(corpora())}"
         )
     facts = read_yaml(path)
     # A corpus may have facts of its own; they become known keys for what is merged later.
@@ -117,14 +126,7 @@ def _base_and_corpus(corpus: str) -> Conf:
 def _finish(conf: Conf, overrides: list[str]) -> Conf:
     n_src_before = conf["corpus"]["n_src"]
     _override(conf, overrides)
-    facts = conf["corpus"]
-    if facts["mode"] not in ("min", "max"):
-        raise RecipeError(f"corpus.mode is '{facts['mode']}'; it must be min or max")
-    if conf["nj"] < 0:
-        raise RecipeError(f"nj is {conf['nj']}; it must be 0, one process a core, or more")
-    for key, least in (("n_src", 2), ("sample_rate", 1000)):
-        if facts[key] < least:
-            raise RecipeError(f"corpus.{key} is {facts[key]}; it must be {least} or more")
+    check_values(conf)
     # --n_src 3 alone is enough: the network separates what the corpus mixes.
     if conf["corpus"]["n_src"] != n_src_before and not any(
         item.startswith("net_conf.num_spks=") for item in overrides
@@ -152,16 +154,20 @@ def _override(conf: Conf, overrides: list[str]) -> Conf:
     return conf
 
 
-def _merge(conf: Conf, changes: Conf, source: str, prefix: str = "") -> None:
-    """Merge ``changes`` into ``conf`` in place; every key must be there already."""
+def _merge(
+    conf: Conf, changes: Conf, source: str, prefix: str = "", new_keys: bool = False
+) -> None:
+    """Merge ``changes`` into ``conf`` in place; keys must be there already unless ``new_keys``."""
     for key, value in changes.items():
         name = f"{prefix}{key}"
-        if key not in conf:
+        if key not in conf and new_keys:
+            conf[key] = value
+        elif key not in conf:
             raise RecipeError(f"{source}: unknown key '{name}'{nearest(str(key), map(str, conf))}")
-        if isinstance(conf[key], dict):
+        elif isinstance(conf[key], dict):
             if not isinstance(value, dict):
                 raise RecipeError(f"{source}: '{name}' must hold keys and values")
-            _merge(conf[key], value, source, f"{name}.")
+            _merge(conf[key], value, source, f"{name}.", new_keys)
         else:
             conf[key] = _converted(value, conf[key], name, source)
 
@@ -183,12 +189,13 @@ def _converted(value: Any, default: Any, name: str, source: str) -> Any:
                 raise ValueError
             value = float(value)
         elif isinstance(default, str):
+            if isinstance(value, (list, dict)):
+                raise ValueError
             value = str(value).lower() if isinstance(value, bool) else str(value)
         elif not isinstance(value, type(default)):
             raise ValueError
     except (TypeError, ValueError, OverflowError) as error:
-        kind = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-        wanted = kind.get(type(default).__name__, f"a {type(default).__name__}")
+        wanted = KINDS.get(type(default), f"a {type(default).__name__}")
         raise RecipeError(f"{source}: '{name}' must be {wanted}, not '{value}'") from error
     return value
 

@@ -9,15 +9,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from separation.errors import RecipeError
 
 LONGEST_NAME = 255  # bytes, of a file or folder on common file systems
+PARTIAL = ".partial-"  # begins the name of a file that is being written
+# Those of tempfile.mkstemp; writers of their own kind, such as wav16, use others.
+PARTIAL_NAME = re.compile(re.escape(PARTIAL) + r"[a-z0-9_]{8}(\.[^.]*)?")
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -69,35 +74,44 @@ def read_text(path: str | Path, advice: str = "") -> str:
     return text
 
 
-def check_name(text: str, where: str) -> str:
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder that fit a pattern, sorted; hidden ones, such as half-written ones, not."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def name_problem(name: str) -> str:
+    """Say why a text that was read must not become part of a path; empty if it may.
+
+    A name is one file or folder inside the folder where it is written, and nothing else.
+    """
+    if not name:
+        return "is empty"
+    if name in (".", "..") or "/" in name or "\\" in name:
+        return "leads to another folder"
+    if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
+        return "has control characters"
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        return "is not in UTF-8"
+    return f"is longer than {LONGEST_NAME} bytes" if len(name.encode()) > LONGEST_NAME else ""
+
+
+def check_name(name: str, where: str) -> str:
     """See that a text may name a file or a folder inside the folder where it is written.
 
     Args:
-        text: the name, as it was read.
+        name: as it was read.
         where: file and row or line that it was read from, for the message.
 
     Returns:
         the name as it is.
 
     Raises:
-        RecipeError: empty, ``.`` or ``..``, longer than 255 bytes, not UTF-8, or with a separator
-        or a control character.
+        RecipeError: it may not.
     """
-    problem = ""
-    if not text:
-        problem = "is empty"
-    elif text in (".", "..") or "/" in text or "\\" in text:
-        problem = "leads to another folder"
-    elif any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in text):
-        problem = "has control characters"
-    elif any("\ud800" <= letter <= "\udfff" for letter in text):
-        problem = "is not in UTF-8"
-    elif len(text.encode()) > LONGEST_NAME:
-        problem = f"is longer than {LONGEST_NAME} bytes"
-    if problem:
-        shown = text if len(text) <= 80 else f"{text[:40]}...{text[-37:]}"
+    if problem := name_problem(name):
+        shown = name if len(name) <= 80 else f"{name[:40]}...{name[-37:]}"
         raise RecipeError(f"{where}: {shown!r} {problem}, so it cannot name a file; rename it")
-    return text
+    return name
 
 
 @contextlib.contextmanager
@@ -105,7 +119,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; it becomes ``path`` when the block ends well.
 
     The temporary name keeps the suffix, so that writers that look at it still work. When the block
-    raises (a full disk, Ctrl-C), the temporary file is removed and ``path`` stays as it was.
+    raises (a full disk, Ctrl-C), the temporary file is removed and ``path`` stays as it was. A
+    temporary file that a killed process left in the folder is removed by the next one that writes
+    there.
 
     Raises:
         RecipeError: it cannot be written; names the file and says why.
@@ -148,8 +164,8 @@ def writing(path: str | Path) -> Iterator[None]:
 
 def _replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.suffix)
-    os.close(handle)
+    sweep(path.parent)
+    handle, name = _locked_file(path)
     temporary = Path(name)
     try:
         yield temporary
@@ -159,3 +175,26 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked_file(path: Path) -> tuple[int, str]:
+    """Make a temporary file beside ``path`` and hold a lock on it, as long as it is open."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        if os.fstat(handle).st_nlink:
+            return handle, name
+        os.close(handle)  # swept before it was locked
+
+
+@cache  # once a process and folder: some folders have 100,000 files
+def sweep(folder: Path) -> None:
+    """Remove the temporary files of :func:`atomic_path` that no process holds any more."""
+    for entry in os.scandir(folder):
+        if not PARTIAL_NAME.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+            continue
+        with contextlib.suppress(OSError), open(entry.path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(entry.path)

@@ -85,11 +85,6 @@ def test_shorter_than_least_is_left_out(manifest):
         chunks(manifest, 3000, "random", 99999)
 
 
-def test_split_must_be_known(manifest):
-    with pytest.raises(RecipeError, match="data.split is 'some'"):
-        chunks(manifest, 3000, "some")
-
-
 def test_validation_sees_whole_mixtures_and_padding_is_zero(data_dir):
     table = read_manifest(data_dir / "wav8k" / "min" / "cv.csv", 2)
     dataset = WholeDataset(table, 2, RATE)

@@ -5,11 +5,20 @@ import pytest
 import soundfile
 import torch
 
-from separation.corpus.dynamic import SPEED_UNIT, DynamicMixing, Mixer, Recipe, stack
+from separation.corpus.dynamic import (
+    DRAWS,
+    SPEED_UNIT,
+    DynamicMixing,
+    Mixer,
+    Recipe,
+    SpeakerDraw,
+    stack,
+)
 from separation.corpus.levels import active_level
 from separation.corpus.lists import Utterance, read_sources
 from separation.corpus.mixing import mix_sources
 from separation.errors import RecipeError
+from separation.ranges import RULES
 from tiny_corpus import RATE, make_corpus, syllables
 
 
@@ -187,3 +196,65 @@ def test_a_peak_that_resampling_pushes_above_1_is_clipped_not_wrapped(tmp_path):
 def test_too_few_speakers_are_an_error(data_dir):
     with pytest.raises(RecipeError, match="4 speakers in tr, but a mixture needs 5"):
         dynamic(data_dir, n_src=5)
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """Four speakers of two groups with 1, 4, 9 and 16 seconds of recordings."""
+    folder = tmp_path_factory.mktemp("uneven")
+    (folder / "sources").mkdir()
+    utterances = []
+    for number, seconds in enumerate((1, 4, 9, 16)):
+        path = f"{number}.wav"
+        signal = syllables(seconds, 100 + 30 * number, number)
+        soundfile.write(folder / "sources" / path, signal, RATE, subtype="PCM_16")
+        group = "read" if number < 2 else "spoken"
+        utterances.append(Utterance(path, str(number), "", "tr", group))
+    return folder, utterances
+
+
+@pytest.mark.parametrize(
+    ("draw", "expected"),
+    [
+        (SpeakerDraw("sqrt_seconds"), [0.1, 0.2, 0.3, 0.4]),
+        (SpeakerDraw("seconds"), [1 / 30, 4 / 30, 9 / 30, 16 / 30]),
+        (SpeakerDraw("speaker", {"read": 3.0}), [3 / 8, 3 / 8, 1 / 8, 1 / 8]),
+        (SpeakerDraw("sqrt_seconds", {"spoken": 0.5}), [1 / 6.5, 2 / 6.5, 1.5 / 6.5, 2 / 6.5]),
+    ],
+)
+def test_speakers_are_drawn_in_proportion(uneven, draw, expected):
+    folder, utterances = uneven
+    dataset = dynamic(folder, utterances, n_src=1, draw=draw)
+    np.testing.assert_allclose(dataset.probabilities, expected)
+    starts = np.cumsum([0, *(seconds * RATE + 3 for seconds in (1, 4, 9, 16))])
+    first = np.array([dataset[0, index].first[0] for index in range(2000)])
+    found = np.bincount(np.searchsorted(starts, first, side="right") - 1, minlength=4) / 2000
+    np.testing.assert_allclose(found, expected, atol=0.04)
+
+
+def test_equal_weights_draw_the_numbers_that_no_weights_draw(uneven):
+    folder, utterances = uneven
+    plain = dynamic(folder, utterances)
+    weighted = dynamic(
+        folder, utterances, draw=SpeakerDraw("speaker", {"read": 1.0, "spoken": 1.0})
+    )
+    assert weighted.probabilities is None
+    for index in range(5):
+        assert plain[0, index].first.tolist() == weighted[0, index].first.tolist()
+
+
+def test_a_group_of_weight_0_is_never_drawn(uneven):
+    folder, utterances = uneven
+    dataset = dynamic(folder, utterances, draw=SpeakerDraw("speaker", {"read": 0.0}))
+    assert dataset.names == ["2", "3"]
+    with pytest.raises(RecipeError, match="2 speakers in tr, but a mixture needs 3"):
+        dynamic(folder, utterances, n_src=3, draw=SpeakerDraw("speaker", {"read": 0.0}))
+
+
+def test_a_wrong_weight_is_named():
+    with pytest.raises(RecipeError, match="corpus.group_weights.read is -1.0; it must be 0 or"):
+        SpeakerDraw("speaker", {"read": -1.0})
+
+
+def test_what_the_configuration_may_name_is_what_can_be_drawn():
+    assert RULES["data.draw_speakers"].names == tuple(DRAWS)

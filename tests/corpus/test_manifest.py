@@ -107,10 +107,19 @@ def test_a_voice_in_tr_and_tt_is_named(corpus):
     ("change", "says"),
     [
         (lambda t: t.drop(columns="source_2_path"), "column 'source_2_path' is missing"),
-        (lambda t: t.assign(mixture_ID="same"), "tt.csv:3: mixture same stands there twice"),
-        (lambda t: t.assign(length="long"), "tt.csv:2: length 'long'"),
-        (lambda t: t.assign(length=0), "tt.csv:2: length '0'"),
-        (lambda t: t.assign(source_1_path="gone.wav"), r"tt.csv:2: source_1_path .*gone.wav"),
+        (
+            lambda t: t.assign(mixture_ID="same"),
+            "tt.csv:3: column 'mixture_ID': 'same' is there twice",
+        ),
+        (
+            lambda t: t.assign(length="long"),
+            "tt.csv:2: column 'length': 'long' is not a whole number of 1",
+        ),
+        (lambda t: t.assign(length=0), "tt.csv:2: column 'length': '0' is not a whole number of 1"),
+        (
+            lambda t: t.assign(source_1_path="gone.wav"),
+            r"tt.csv:2: column 'source_1_path'.*gone.wav: no such",
+        ),
         (lambda t: t.iloc[:0], "no mixture in it"),
     ],
 )

@@ -16,8 +16,9 @@ import mix
 from separation.corpus.lists import list_path, read_list
 from separation.corpus.mixing import mix_split
 from separation.corpus.problems import Problems
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
 from separation.files import alone
+from separation.process import run_command
 from tiny_corpus import RATE, make_sources
 
 LOCAL = Path(mix.__file__).parent

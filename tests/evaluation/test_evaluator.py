@@ -50,7 +50,7 @@ def exp_dir(tmp_path_factory):
     torch.manual_seed(0)
     save_model(build_model(conf), folder / "best_model.pth")
     save_resolved(conf, folder / "conf.yaml")
-    (folder / "metrics.csv").write_text("epoch,loss\n0,1\n4,0\n")
+    (folder / "metrics.csv").write_text("epoch,lr,loss,val_loss\n0,1,1,1\n4,1,0,1\n")
     return folder
 
 
@@ -175,10 +175,10 @@ def test_script_writes_the_result_file(data_dir, exp_dir, tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--split", "test"], "no split 'test'"),
+        (["--split", "test"], r"evaluation.splits is \['test'\]: known: tr, cv, tt"),
         (["--device", "tpu9"], "--device tpu9"),
         (["--", "evaluation.metrics=[si_sdr,pesk]"], r"unknown 'pesk' \(did you mean 'pesq'"),
-        (["--", "evaluation.splits=[]"], "evaluation.splits is empty"),
+        (["--", "evaluation.splits=[]"], "must name at least one"),
         (["--", "corpus.mode=max"], "stage 2 makes it"),
         (["--", "evaluation.metric=[snr]"], "unknown key 'evaluation.metric'"),
     ],

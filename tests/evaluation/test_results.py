@@ -47,6 +47,15 @@ def scores() -> pd.DataFrame:
     )
 
 
+def test_every_group_has_a_row():
+    table = scores().assign(group=["vctk", "libri", "libri", ""])
+    rows = {row["subset"]: row for row in summarise(table)}
+    assert list(rows) == ["all", "FF", "FM", "libri", "vctk"]
+    assert (rows["libri"]["n_mixtures"], rows["libri"]["si_sdri"]) == (2, 30.0)
+    assert (rows["vctk"]["n_mixtures"], rows["vctk"]["si_sdri"]) == (1, 10.0)
+    assert rows["all"]["si_sdri"] == 40.0
+
+
 def test_means_leave_out_what_failed_and_count_it():
     rows = {row["subset"]: row for row in summarise(scores())}
     assert list(rows) == ["all", "FF", "FM"]
@@ -105,8 +114,11 @@ def test_one_split_anew_keeps_the_others(tmp_path):
     ("content", "message"),
     [
         ("corpus,tag\na,b\n", "column 'split' is missing"),
-        ("", "not a CSV file"),
-        (f"{','.join(COLUMNS)}\n{'a,' * 6}nonsense{',' * (len(COLUMNS) - 7)}\n", "is not a number"),
+        ("", "is empty; stage 4 makes it"),
+        (
+            f"{','.join(COLUMNS)}\na,a,tt,a,3,0,no{',' * 15}\n",
+            "r.csv:2: column 'si_sdr': 'no' is not",
+        ),
     ],
 )
 def test_bad_result_file(tmp_path, content, message):

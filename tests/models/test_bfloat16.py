@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from separation.models import bfloat16
-from separation.models.bfloat16 import PRODUCTS, bfloat16_products, has_units, pays
+from separation.models.bfloat16 import PRODUCTS, bfloat16_products, has_units, is_faster
 
 CPU = torch.device("cpu")
 
@@ -93,8 +93,26 @@ def test_a_processor_with_units_uses_them(monkeypatch, units):
     assert products.types == [torch.bfloat16]
 
 
-def test_a_cpu_without_units_tries_nothing():
-    assert not pays(CPU, lambda: pytest.fail("it is not faster"))
+@pytest.mark.parametrize(
+    ("amx", "avx512_bf16", "vendor", "faster"),
+    [
+        (True, True, "GenuineIntel", True),
+        (False, True, "GenuineIntel", False),  # half the speed of float32 there
+        (False, True, "AuthenticAMD", True),
+        (False, False, "AuthenticAMD", False),
+        (False, True, "", False),
+    ],
+)
+def test_bfloat16_is_chosen_by_the_processor(monkeypatch, amx, avx512_bf16, vendor, faster):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(bfloat16, "cpu_vendor", lambda: vendor)
+    assert is_faster(CPU) is faster
+
+
+def test_the_vendor_is_that_of_this_processor():
+    text = bfloat16.Path("/proc/cpuinfo").read_text() if bfloat16.Path("/proc").is_dir() else ""
+    assert f": {bfloat16.cpu_vendor()}\n" in text or bfloat16.cpu_vendor() == ""
 
 
 def test_only_cpus_are_helped():

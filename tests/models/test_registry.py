@@ -1,5 +1,6 @@
 """From a YAML to a network, and to a file that plain Asteroid loads."""
 
+import io
 import subprocess
 import sys
 
@@ -147,9 +148,66 @@ def test_another_program_loads_the_file(tmp_path, tag, imports):
     assert difference <= 1e-5 * expected.abs().max()
 
 
-def test_missing_and_broken_model_files_are_named(tmp_path):
-    with pytest.raises(RecipeError, match=r"best_model.pth: not there; train first"):
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "best_model.pth"
+    save_model(build_model(conf_of(*SMALL)), path)
+    return path.read_bytes()
+
+
+def changed(package, **parts):
+    """The package with other values; those of ``model_args`` are merged into it."""
+    content = torch.load(io.BytesIO(package))
+    if isinstance(parts.get("model_args"), dict):
+        parts["model_args"] = content["model_args"] | parts["model_args"]
+    return content | parts
+
+
+def with_weight(name, value):
+    return lambda package: {
+        **changed(package),
+        "state_dict": changed(package)["state_dict"] | {name: value},
+    }
+
+
+FILTERS = "encoder.filterbank._filters"
+BAD_FILES = {
+    "empty": (lambda p: b"", "damaged, or not a file"),
+    "cut short": (lambda p: p[: len(p) // 2], "damaged, or not a file"),
+    "last byte": (lambda p: p[:-1], "damaged, or not a file"),
+    "text": (lambda p: b"nonsense", "damaged, or not a file"),
+    "list": (lambda p: [1], "holds a list, no dictionary"),
+    "tensor": (lambda p: torch.zeros(3), "holds a Tensor, no dictionary"),
+    "no name": (lambda p: {"state_dict": {}}, "'model_name' is missing or no str"),
+    "name": (lambda p: changed(p, model_name="ConvTasNt"), "no network can be made"),
+    "function": (lambda p: changed(p, model_name="save_publishable"), "is not a network"),
+    "arguments": (lambda p: changed(p, model_args=None), "'model_args' is missing or no dict"),
+    "activation": (lambda p: changed(p, model_args={"mask_act": "x"}), "no network can be made"),
+    "filters": (lambda p: changed(p, model_args={"n_filters": -3}), "no network can be made"),
+    "sizes": (lambda p: changed(p, model_args={"kernel_size": 10**12}), "of another network"),
+    "weights": (lambda p: changed(p, state_dict=[]), "'state_dict' is missing or no dict"),
+    "shape": (with_weight(FILTERS, torch.zeros(3)), f"another network: '{FILTERS}' is missing or"),
+    "type": (with_weight(FILTERS, torch.zeros(16, 1, 40).long()), f"another network: '{FILTERS}'"),
+    "too many": (with_weight("x", torch.zeros(3)), "another network: 'x' is too many"),
+    **{
+        f"rate {rate}": (
+            lambda p, rate=rate: changed(p, model_args={"sample_rate": rate}),
+            f"its sample rate is {rate!r}, not a number of Hz",
+        )
+        for rate in (None, 0, -8000, "8000", float("nan"), 10**12)
+    },
+}
+
+
+@pytest.mark.parametrize(("bad", "says"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_bad_model_file_is_named_with_the_remedy(tmp_path, package, bad, says):
+    content = bad(package)
+    path = tmp_path / "best_model.pth"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(RecipeError, match=f"best_model.pth: .*{says}.*; train first"):
         load_model(tmp_path)
-    (tmp_path / "best_model.pth").write_bytes(b"nonsense")
-    with pytest.raises(RecipeError, match=r"best_model.pth: not a model file"):
+
+
+def test_no_model_file_is_named(tmp_path):
+    with pytest.raises(RecipeError, match=r"best_model.pth: no such file; train first"):
         load_model(tmp_path)

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -12,11 +13,18 @@ import soundfile
 from PIL import Image
 
 import report
+from separation.config import load_config, save_resolved
 from separation.errors import RecipeError
 from separation.evaluation.results import COLUMNS
 from separation.report.page import Listening, SystemPage, write_page
-from separation.report.plots import improvement_plot, read_table, spectrogram, training_curve
-from separation.report.tables import commands, corpus_table, load_results, terminal_text
+from separation.report.plots import improvement_plot, spectrogram, training_curve
+from separation.report.tables import (
+    commands,
+    corpus_table,
+    load_results,
+    terminal_text,
+    write_markdown,
+)
 
 RATE = 8000
 
@@ -60,7 +68,9 @@ def exp_root(tmp_path):
     folder = tmp_path / "exp" / "toy_small"
     for number, name in enumerate(("a&b", "c")):
         example(folder / "eval_tt" / "examples" / name, number)
-    (folder / "conf.yaml").write_text("corpus: {name: toy}\n")
+    conf = load_config("espeak-2mix", "small", None, [])
+    conf["corpus"]["name"] = "toy"
+    save_resolved(conf, folder / "conf.yaml")
     pd.DataFrame(
         {
             "mixture_ID": ["a&b", "c", "d"],
@@ -110,7 +120,7 @@ def test_script_writes_all_from_experiments_and_results(results_dir, exp_root, m
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
     expected = "small 6.51 5.00 7.25 9.50 – 0.876 2.35 300_(2_failed) 1.70_M 1.25 0.021 12"
     assert [cell.replace("_", " ") for cell in expected.split()] in rows
-    assert "`big` (tt): commit abc1234, 2026-01-02\n\n```sh\n./run.sh --tag big\n```" in text
+    assert "**big** (tt): commit abc1234, 2026-01-02\n\n```sh\n./run.sh --tag big\n```" in text
     assert "11.00" in capsys.readouterr().out
     for name in ("training", "si_sdri_tt"):
         with Image.open(exp_root / "toy_small" / "plots" / f"{name}.png") as picture:
@@ -194,9 +204,38 @@ def test_plots_of_one_epoch_and_of_unknown_genders():
     assert improvement_plot(table, "t").startswith(b"\x89PNG")
 
 
-def test_tables_that_are_not_there_or_empty(tmp_path):
-    assert read_table(tmp_path / "none.csv") is None
-    (tmp_path / "empty.csv").write_text("")
-    assert read_table(tmp_path / "empty.csv") is None
-    (tmp_path / "header.csv").write_text("epoch,loss\n")
-    assert read_table(tmp_path / "header.csv") is None
+def test_damaged_files_are_named_left_out_and_the_rest_is_reported(
+    results_dir, exp_root, monkeypatch, capsys
+):
+    (results_dir / "bad.csv").write_text("corpus,tag\na,b\n")
+    (results_dir / ".partial-x.csv").write_text("half")  # hidden: no result
+    damaged = exp_root / "toy_damaged"
+    shutil.copytree(exp_root / "toy_small", damaged)
+    (damaged / "metrics.csv").write_text("epoch,loss\n0,1\n")
+    (damaged / "eval_tt" / "examples" / "c" / "s1.wav").write_bytes(b"RIFF")
+    (exp_root / "toy_empty").mkdir()
+    (exp_root / "toy_empty" / "conf.yaml").write_text("")
+    arguments = ["--results_dir", str(results_dir), "--exp_root", str(exp_root)]
+    monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
+    with pytest.raises(RecipeError, match="4 problems, told above; the rest is reported"):
+        report.main()
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(": ", 1)[0] for line in told] == [
+        f"{results_dir / 'bad.csv'}",
+        f"{damaged / 'metrics.csv'}",
+        f"{damaged / 'eval_tt' / 'examples' / 'c' / 's1.wav'}",
+        f"{exp_root / 'toy_empty' / 'conf.yaml'}",
+    ]
+    assert "6.51" in (results_dir / "RESULTS.md").read_text()
+    page = (results_dir / "index.html").read_text()
+    assert page.count("<audio ") == 2 * 5 + 2  # those of toy_small, and one estimate each
+
+
+def test_names_are_escaped(results_dir, tmp_path):
+    name, command = "a|b`<i>", "./run.sh --tag 'x\n```\n# y'"
+    result_file(results_dir / "odd.csv", "odd", name, {("tt", "all"): 1}, command=command)
+    write_markdown(load_results(results_dir), tmp_path / "RESULTS.md")
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "| a\\|b\\`&lt;i&gt; |" in text
+    assert "**a\\|b\\`&lt;i&gt;** (tt)" in text
+    assert f"````sh\n{command}\n````" in text

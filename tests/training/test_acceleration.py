@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from separation.models import bfloat16
+from separation.training import acceleration
 from separation.training.acceleration import (
     make_optimizer,
     pick_accelerator,
@@ -13,7 +13,7 @@ from separation.training.acceleration import (
 
 
 @pytest.mark.parametrize(
-    ("precision", "accelerator", "gpu", "units", "picked"),
+    ("precision", "accelerator", "gpu", "faster", "picked"),
     [
         ("auto", "auto", True, True, "bf16"),
         ("auto", "auto", True, False, "fp32"),
@@ -24,32 +24,10 @@ from separation.training.acceleration import (
         ("fp32", "gpu", True, True, "fp32"),
     ],
 )
-def test_precision_suits_the_hardware(monkeypatch, precision, accelerator, gpu, units, picked):
+def test_precision_suits_the_hardware(monkeypatch, precision, accelerator, gpu, faster, picked):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    monkeypatch.setattr(bfloat16, "has_units", lambda device: units)
-    training = {"precision": precision, "accelerator": accelerator}
-    conf = {"training": training, "data": {"chunk_size": 100}}
-    assert pick_precision(conf, torch.nn.Linear(100, 1)) == picked
-
-
-@pytest.mark.parametrize(("slow_type", "picked"), [("float32", "bf16"), ("bfloat16", "fp32")])
-def test_on_a_cpu_with_units_steps_are_tried(monkeypatch, slow_type, picked):
-    """The clock goes by what the network computes, a second, and a minute in one precision."""
-    now = 0
-
-    class Network(torch.nn.Linear):
-        def forward(self, x):
-            nonlocal now
-            y = super().forward(x)
-            now += 60 if str(y.dtype) == f"torch.{slow_type}" else 1
-            return y
-
-    monkeypatch.setattr(bfloat16, "has_units", lambda device: True)
-    monkeypatch.setattr(bfloat16.time, "perf_counter", lambda: now)
-    network = Network(100, 1)
-    training = {"precision": "auto", "accelerator": "cpu"}
-    assert pick_precision({"training": training, "data": {"chunk_size": 100}}, network) == picked
-    assert network.weight.grad is None
+    monkeypatch.setattr(acceleration, "is_faster", lambda device: faster)
+    assert pick_precision({"precision": precision, "accelerator": accelerator}) == picked
 
 
 @pytest.mark.parametrize(

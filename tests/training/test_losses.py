@@ -1,11 +1,13 @@
 """The loss by hand: SI-SDR, permutations, padding."""
 
+import math
 from itertools import permutations
 
 import pytest
 import torch
 
-from separation.training.losses import PITNegSISDR, zero_mean_within
+from separation.errors import RecipeError
+from separation.training.losses import PITBoundedNegSNR, PITNegSISDR, make_loss, zero_mean_within
 
 
 def si_sdr(estimate, source):
@@ -81,3 +83,63 @@ def test_bf16_estimates_are_scored_in_float32():
     assert loss.item() == pytest.approx(
         PITNegSISDR()(estimates.float(), sources, whole(sources)).item()
     )
+
+
+def test_a_bound_far_away_changes_nothing():
+    torch.manual_seed(0)
+    sources = torch.randn(3, 2, 500)
+    estimates = sources.roll(1, dims=1) + 0.5 * torch.randn(3, 2, 500)
+    free, bounded = PITNegSISDR(), PITNegSISDR(max_db=60)
+    assert bounded(estimates, sources, whole(sources)).item() == pytest.approx(
+        free(estimates, sources, whole(sources)).item(), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize(("noise_db", "loss_db"), [(-20, -19.586), (-30, -26.990), (-90, -30.0)])
+def test_si_sdr_gains_nothing_beyond_its_bound(noise_db, loss_db):
+    """10 log10(10^(noise/10) + 10^(-30/10)), with noise that is orthogonal to the source."""
+    source = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    noise = torch.tensor([1.0, 1.0, -1.0, -1.0])
+    estimate = source + 10 ** (noise_db / 20) * noise
+    loss = PITNegSISDR(max_db=30)(estimate[None, None], source[None, None], torch.tensor([4]))
+    assert loss.item() == pytest.approx(loss_db, abs=2e-3)
+
+
+def test_bounded_snr_by_hand():
+    """One source half as loud as it should be, one with its sign turned, in the other order."""
+    first = torch.tensor([2.0, 0.0, 2.0, 0.0, 9.0])  # the last sample is padding
+    second = torch.tensor([0.0, 3.0, 0.0, -3.0, 9.0])
+    sources = torch.stack([first, second])[None]
+    estimates = torch.stack([-second, first / 2])[None]
+    expected = (10 * math.log10(0.25 + 1e-3) + 10 * math.log10(4 + 1e-3)) / 2
+    loss = PITBoundedNegSNR(30)(estimates, sources, torch.tensor([4]))
+    assert loss.item() == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("rest", "loss_db"), [(1.0, 10 * math.log10(1.001)), (0.0, -30.0)])
+def test_a_silent_source_wants_a_silent_estimate(rest, loss_db):
+    """The voice alone is perfect; the other estimate is the voice again, or nothing."""
+    voice = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    sources = torch.stack([torch.zeros(4), voice])[None]
+    estimates = torch.stack([voice, rest * voice])[None].requires_grad_()
+    loss = PITBoundedNegSNR(30)(estimates, sources, torch.tensor([4]))
+    assert loss.item() == pytest.approx((-30.0 + loss_db) / 2, abs=1e-4)
+    loss.backward()
+    assert torch.isfinite(estimates.grad).all()
+    if rest:  # one of the two is to become quieter
+        assert (estimates.grad * estimates.detach()).sum(-1).max() > 0
+
+
+def test_silence_of_all_sources_is_no_nan():
+    estimates = torch.zeros(1, 2, 10, requires_grad=True)
+    loss = PITBoundedNegSNR(30)(estimates, torch.zeros(1, 2, 10), torch.tensor([10]))
+    loss.backward()
+    assert loss.item() == pytest.approx(-30.0, abs=1e-4)
+    assert torch.isfinite(estimates.grad).all()
+
+
+def test_the_loss_follows_the_configuration():
+    assert isinstance(make_loss({"loss": "si_sdr", "loss_max_db": 0.0}), PITNegSISDR)
+    assert isinstance(make_loss({"loss": "snr", "loss_max_db": 30.0}), PITBoundedNegSNR)
+    with pytest.raises(RecipeError, match="it needs a training.loss_max_db"):
+        make_loss({"loss": "snr", "loss_max_db": 0.0})

@@ -18,7 +18,7 @@ from torch._dynamo.utils import counters
 
 from separation.config import ROOT, load_config, save_resolved
 from separation.errors import RecipeError
-from separation.training.checkpoints import AtomicCheckpoints
+from separation.training.checkpoints import AtomicCheckpoints, WeightAverage
 from separation.training.resume import check_resume, newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
 from separation.training.trainer import Training
@@ -59,7 +59,7 @@ def run(conf, data_dir, exp_dir, resume=False):
 
 
 def weights(exp_dir, name="last"):
-    state = torch.load(exp_dir / "checkpoints" / f"{name}.ckpt", weights_only=False)
+    state = torch.load(exp_dir / "checkpoints" / f"{name}.ckpt", weights_only=True)
     return state["state_dict"]
 
 
@@ -70,6 +70,68 @@ def test_every_system_trains_a_step_and_leaves_a_model(tag, data_dir, tmp_path):
     assert table["loss"].notna().all()
     model = BaseModel.from_pretrained(str(tmp_path / "best_model.pth"))
     assert model(torch.randn(1, 100)).shape == (1, 2, 100)
+
+
+def test_the_rate_rises_over_the_first_steps(data_dir, tmp_path):
+    """Four steps an epoch: the last steps of the epochs are the 4th, the 8th and the 12th."""
+    options = ("optim.lr=0.01", "optim.warmup_steps=8", "training.max_epochs=3")
+    for schedule in ("plateau", "budget"):
+        conf = conf_of(*options, f"optim.schedule={schedule}", "optim.decay_share=0.25")
+        table = run(conf, data_dir, tmp_path / schedule)
+        last = 0.01 if schedule == "plateau" else 0.01 * (1 - 11 / 12) / 0.25
+        assert table["lr"].tolist() == pytest.approx([0.005, 0.01, last])
+
+
+def test_effects_and_silence_train_and_resume_as_in_one_go(data_dir, tmp_path):
+    effects = "{formant_range: 0.1, filter_db: 6, room_share: 0.5, silence_share: 0.5}"
+    options = [
+        *("data.dynamic_mixing=true", "data.epoch_size=8", f"data.augment={effects}"),
+        *("training.loss=snr", "training.loss_max_db=30", "training.average_epochs=2"),
+    ]
+    whole = run(conf_of(*options, "training.max_epochs=3"), data_dir, tmp_path / "whole")
+    run(conf_of(*options, "training.max_epochs=2"), data_dir, tmp_path / "parts")
+    parts = run(conf_of(*options, "training.max_epochs=3"), data_dir, tmp_path / "parts", True)
+    columns = ["epoch", "step", "lr", "loss", "val_loss", "skipped_steps"]
+    pd.testing.assert_frame_equal(whole[columns], parts[columns], rtol=1e-5)
+    assert whole["skipped_steps"].tolist() == [0, 0, 0]
+    models = [
+        BaseModel.from_pretrained(str(tmp_path / name / "best_model.pth")).state_dict()
+        for name in ("whole", "parts")
+    ]
+    for name, value in models[0].items():
+        torch.testing.assert_close(models[1][name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_silent_sources_need_a_loss_that_is_defined_for_them(data_dir, tmp_path):
+    with pytest.raises(RecipeError, match="set training.loss=snr training.loss_max_db=30"):
+        run(conf_of("data.augment.silence_share=0.2"), data_dir, tmp_path)
+
+
+def test_the_model_is_the_mean_of_the_last_epochs(data_dir, tmp_path):
+    """Against the checkpoints that trainings of one, two and three epochs end with."""
+    states = []
+    for epochs in (1, 2, 3):
+        run(conf_of(f"training.max_epochs={epochs}"), data_dir, tmp_path / str(epochs))
+        states.append(weights(tmp_path / str(epochs)))
+    run(conf_of("training.max_epochs=3", "training.average_epochs=2"), data_dir, tmp_path / "mean")
+    model = BaseModel.from_pretrained(str(tmp_path / "mean" / "best_model.pth"))
+    changed = 0
+    for name, value in model.state_dict().items():
+        before, last = (state[f"model.{name}"] for state in states[1:])
+        torch.testing.assert_close(value, (before + last) / 2, rtol=1e-5, atol=1e-7)
+        changed += int(not torch.equal(before, last))
+    assert changed > 10
+
+
+def test_whole_numbers_are_not_averaged():
+    average = WeightAverage(2)
+    module = nn.BatchNorm1d(1)
+    for count in range(3):
+        module.num_batches_tracked.fill_(count)
+        module.weight.data.fill_(float(count))
+        average.on_train_epoch_end(None, module)
+    mean = average.mean()
+    assert (mean["num_batches_tracked"].item(), mean["weight"].item()) == (2, 1.5)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +146,8 @@ def test_every_system_trains_a_step_and_leaves_a_model(tag, data_dir, tmp_path):
 def test_resuming_equals_training_in_one_go(dynamic, lr, rates, data_dir, tmp_path):
     options = [f"data.dynamic_mixing={dynamic}", "optim.halve_patience=1", f"optim.lr={lr}"]
     whole = run(conf_of(*options, "training.max_epochs=4"), data_dir, tmp_path / "whole")
-    run(conf_of(*options, "training.max_epochs=2"), data_dir, tmp_path / "parts")
+    run(conf_of(*options, "training.max_epochs=2"), data_dir, tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").rename(tmp_path / "parts")  # it resumes where it is now
     parts = run(conf_of(*options, "training.max_epochs=4"), data_dir, tmp_path / "parts", True)
     columns = ["epoch", "step", "lr", "loss", "val_loss"]
     pd.testing.assert_frame_equal(whole[columns], parts[columns], rtol=1e-6)
@@ -129,7 +192,7 @@ def test_killed_within_an_epoch_goes_on_at_the_same_step(data_dir, tmp_path):
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    midway = torch.load(newest_checkpoint(folder), weights_only=False)
+    midway = torch.load(newest_checkpoint(folder), weights_only=True)
     assert midway["global_step"] == 13
     assert not (folder / "best_model.pth").exists()
     resumed = run(conf_of(*options, "training.save_minutes=60"), data_dir, folder, True)
@@ -305,17 +368,21 @@ def test_compiling_without_a_compiler_is_said(monkeypatch, data_dir, tmp_path):
         ("training.precision=fp16", r"training.precision is 'fp16'"),
         ("training.compile=maybe", r"training.compile is 'maybe'"),
         ("optim.schedule=cosine", "optim.schedule is 'cosine'"),
-        ("data.batch_size=0", "data.batch_size is 0; it must be 1 or more"),
-        ("optim.lr=-1", "optim.lr is -1.0; it must be more than 0"),
+        ("data.batch_size=0", "data.batch_size is 0: must be 1 or more"),
+        ("optim.lr=-1", "optim.lr is -1.0: must be more than 0"),
         ("optim.lr=.nan", "optim.lr is nan"),
         ("data.num_workers=-1", "data.num_workers is -1"),
         ("seed=-1", "seed is -1"),
         ("training.max_minutes=-5", "training.max_minutes is -5.0"),
-        ("training.accelerator=cup", "training.accelerator, devices or num_nodes cannot be had"),
-        ("training.accelerator=gpu", "training.accelerator, devices or num_nodes cannot be had"),
-        ("training.devices=0", "training.accelerator, devices or num_nodes cannot be had"),
+        ("training.accelerator=cup", "training.accelerator is 'cup': known: auto, cpu"),
+        ("training.accelerator=tpu", "training.accelerator is 'tpu': known: auto, cpu"),
+        ("training.accelerator=gpu", "training.accelerator is gpu, but there is no GPU"),
+        ("training.devices=0", "training.devices is 0: must be 1 or more, 1024 at most"),
+        ("training.devices=1000", "training.devices is 1000, but there are .* CPU cores"),
+        ("data.chunk_size=99999999999", "data.chunk_size is 99999999999: must be"),
+        ("data.split=foo", "data.split is 'foo'"),
         ("training.num_nodes=0", "training.num_nodes is 0"),
-        ("nj=-3", "nj is -3; it must be 0"),
+        ("nj=-3", "nj is -3: must be 0 or more"),
         ("optim.decay_share=0", "optim.decay_share is 0"),
     ],
 )

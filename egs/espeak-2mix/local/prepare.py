@@ -6,13 +6,15 @@ process of its own, because espeak-ng carries state from one utterance to the ne
 
 from __future__ import annotations
 
-import argparse
+from separation.process import run_command  # isort: split
+
 import contextlib
 import csv
 import dataclasses
 import multiprocessing
 import random
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,12 +26,13 @@ from tqdm import tqdm
 
 from espeak import Espeak, find_library
 from sentences import draw_sentences
-from separation.config import Conf, load_corpus_config
+from separation.config import Conf
 from separation.corpus.audio import write_int16
 from separation.corpus.lists import SPLITS, Utterance, make_lists, write_lists
 from separation.corpus.starting import begin_sources
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.stages import data_stage
 from voices import Voice, draw_voices
 
 SHORTEST, LONGEST = 2.0, 6.0  # seconds of an utterance
@@ -49,17 +52,17 @@ class Job:
 
 
 def main() -> None:
-    """Read the options, synthesise, write the lists."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", default="espeak-2mix", help="the folder below egs/")
-    parser.add_argument("--data_dir", type=Path, required=True, help="where the corpus goes")
-    parser.add_argument("overrides", nargs="*", help="key=value, such as corpus.n_mixtures.tr=100")
-    args = parser.parse_args()
-    conf = load_corpus_config(args.corpus, args.overrides)
+    """Parse the command line and make the corpus."""
+    data_stage(0, __doc__, prepare)
+
+
+def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+    """Synthesise the voices and write ``sources.csv`` and ``lists/``."""
     check(conf)
     find_library()
-    jobs = make_jobs(conf, args.data_dir / "sources")
-    made = begin_sources(args.data_dir)
+    jobs = make_jobs(conf, data_dir / "sources")
+    begin()
+    made = begin_sources(data_dir)
     wanted = {f"sources/{job.voice.name}/{name}" for job in jobs for name in file_names(job)}
     stale = made.below("sources") - wanted
     made.claim({"voices.csv", *wanted})
@@ -67,10 +70,10 @@ def main() -> None:
     utterances = synthesise_all(jobs, conf["nj"])
     facts = conf["corpus"]
     lists = make_lists(utterances, facts["n_src"], facts["n_mixtures"], conf["seed"])
-    write_voices(args.data_dir / "voices.csv", [job.voice for job in jobs])
-    write_lists(args.data_dir, utterances, lists)
+    write_voices(data_dir / "voices.csv", [job.voice for job in jobs])
+    write_lists(data_dir, utterances, lists)
     made.note_others("sources")
-    print(f"{len(utterances)} utterances of {len(jobs)} voices: {args.data_dir / 'sources'}")
+    print(f"{len(utterances)} utterances of {len(jobs)} voices: {data_dir / 'sources'}")
 
 
 def check(conf: Conf) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from separation.process import run_command  # isort: split
+
 import argparse
 from pathlib import Path
 
 import pandas as pd
 
-from separation.errors import run_command
 from separation.files import atomic_path
 from separation.report.tables import load_results, markdown
 

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import argparse
+from separation.process import run_command  # isort: split
+
 import math
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-from recordings import find_recordings, place_recordings, possible_paths, read_genders
-from separation.config import Conf, load_corpus_config
+from separation.config import Conf
 from separation.corpus.lists import SPLITS, Utterance, make_lists, split_speakers, write_lists
 from separation.corpus.ownership import check_apart
+from separation.corpus.recordings import (
+    find_recordings,
+    place_recordings,
+    possible_paths,
+    read_genders,
+)
 from separation.corpus.starting import begin_sources
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
+from separation.stages import data_stage
 
 
 def main() -> None:
-    """Parse the command line and make ``sources``, ``sources.csv`` and ``lists/``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
-    arguments = parser.parse_args()
-    conf = load_corpus_config(arguments.corpus, arguments.overrides)
-    facts, data_dir = conf["corpus"], arguments.data_dir
+    """Parse the command line and make the corpus."""
+    data_stage(0, __doc__, prepare)
+
+
+def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+    """Make ``sources``, ``sources.csv`` and ``lists/``."""
+    facts = conf["corpus"]
     if not facts["corpus_dir"]:
         raise RecipeError(
             "--corpus_dir is missing: the folder with a folder of recordings a speaker"
@@ -36,13 +43,14 @@ def main() -> None:
     recordings = find_recordings(corpus_dir)
     genders = read_genders(corpus_dir, {r.speaker for r in recordings})
     splits = split(genders, facts["shares"], facts["n_src"], conf["seed"], corpus_dir)
+    begin()
     made = begin_sources(data_dir, corpus_dir)
     wanted, earlier = possible_paths(recordings), made.below("sources")
     made.claim(wanted)
     made.unlink(earlier)
     made.remove(earlier - wanted)
     paths, problems = place_recordings(
-        recordings, data_dir / "sources", facts["mixdown"], conf["nj"] or -1, facts["keep_going"]
+        recordings, data_dir / "sources", facts["mixdown"], conf["nj"], facts["keep_going"]
     )
     made.note_others("sources")
     if problems and not facts["keep_going"]:

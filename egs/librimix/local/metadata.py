@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-import argparse
+from separation.process import run_command  # isort: split
+
 import hashlib
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm import tqdm
 
-from separation.config import Conf, load_corpus_config, wav_folder
+from separation.config import Conf, wav_folder
 from separation.corpus.audio import read_audio
 from separation.corpus.lists import SPLITS
 from separation.corpus.manifest import read_manifest
 from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_manifests
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.process import parallel
+from separation.stages import data_stage
 
 INT16 = 2.0**15
 
 
 def main() -> None:
-    """Parse the command line and write ``{tr,cv,tt}.csv`` and ``fingerprint.txt``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
-    arguments = parser.parse_args()
-    conf = load_corpus_config(arguments.corpus, arguments.overrides)
-    facts, wav_dir = conf["corpus"], wav_folder(arguments.data_dir, conf)
+    """Parse the command line and write the manifests."""
+    data_stage(2, __doc__, write_manifests)
+
+
+def write_manifests(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+    """Write ``{tr,cv,tt}.csv`` and ``fingerprint.txt``."""
+    facts, wav_dir = conf["corpus"], wav_folder(data_dir, conf)
     n_src = facts["n_src"]
     tables, digest = {}, hashlib.sha256()
     problems = Problems(facts["keep_going"])
     for split in SPLITS:
-        path = arguments.data_dir / "mixtures" / f"{split}.csv"
+        path = data_dir / "mixtures" / f"{split}.csv"
         if not path.is_file():
             raise RecipeError(f"{path}: not there; stage 0 makes it")
         tables[split] = read_manifest(path, n_src)
@@ -46,8 +49,9 @@ def main() -> None:
             zip(tables[split]["mixture_ID"], tables[split]["length"], checksums, strict=True)
         ):
             digest.update(f"{split} {mixture_id} {length} {checksum}\n".encode())
-    problems.finish(str(arguments.data_dir))
-    check_speakers(tables, n_src, arguments.data_dir)
+    problems.finish(str(data_dir))
+    check_speakers(tables, n_src, data_dir)
+    begin()
     begin_manifests(wav_dir)
     for split, table in tables.items():
         with atomic_path(wav_dir / f"{split}.csv") as temporary:
@@ -76,7 +80,7 @@ def check_all(table: pd.DataFrame, path: Path, conf: Conf, problems: Problems) -
         delayed(_try)(record, names, facts["sample_rate"], adds_up, f"{path}:{row}")
         for row, record in enumerate(table.to_dict("records"), 2)
     )
-    results = Parallel(n_jobs=conf["nj"] or -1, return_as="generator", batch_size=16)(jobs)
+    results = parallel(conf["nj"], return_as="generator", batch_size=16)(jobs)
     checksums = []
     for checksum, problem in tqdm(
         results, total=len(table), desc=f"check {path.stem}", unit="mixture"

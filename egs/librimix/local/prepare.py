@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
+from separation.process import run_command  # isort: split
+
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from librimix import MIXTURES, SIZES, find_folder, read_genders, read_mixtures
-from separation.config import Conf, load_corpus_config
+from separation.config import Conf
 from separation.corpus.lists import SPLITS, Utterance, write_lists
 from separation.corpus.ownership import Made, check_apart
 from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_sources, link_sources
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.stages import data_stage
 
 
 def main() -> None:
-    """Parse the command line and make ``mixtures/{tr,cv,tt}.csv`` and ``sources.csv``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
-    arguments = parser.parse_args()
-    conf = load_corpus_config(arguments.corpus, arguments.overrides)
-    facts, data_dir = conf["corpus"], arguments.data_dir
+    """Parse the command line and take over the tables."""
+    data_stage(0, __doc__, prepare)
+
+
+def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+    """Make ``mixtures/{tr,cv,tt}.csv`` and ``sources.csv``."""
+    facts = conf["corpus"]
     corpus_dir = check(facts)
+    check_apart(corpus_dir, data_dir)
     folder = find_folder(corpus_dir, facts["n_src"], facts["sample_rate"], facts["mode"])
     check_apart(folder, data_dir)
     genders = read_genders(facts["speakers"], corpus_dir)
@@ -41,6 +44,7 @@ def main() -> None:
         print(f"{split}: {len(table)} mixtures of {part}", end="")
         print("" if len(table) == full else f", which has {full} when it is whole")
     problems.finish(str(folder))
+    begin()
     made = begin_sources(data_dir, folder)
     made.claim(f"mixtures/{split}.csv" for split in SPLITS)
     for split, table in tables.items():

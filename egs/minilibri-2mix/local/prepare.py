@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
+from separation.process import run_command  # isort: split
+
+from collections.abc import Callable
 from pathlib import Path
 
 from download import download_archives
-from separation.config import Conf, load_corpus_config
+from separation.config import Conf
+from separation.corpus.librispeech import TABLE, read_readers
 from separation.corpus.lists import Utterance, make_lists, split_speakers, write_lists
 from separation.corpus.ownership import check_apart
 from separation.corpus.starting import begin_sources, link_sources
-from separation.errors import RecipeError, run_command
-from separation.files import read_text
+from separation.errors import RecipeError
+from separation.stages import data_stage
 
 
 def main() -> None:
-    """Parse the command line and make ``sources``, ``sources.csv`` and ``lists/``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
-    arguments = parser.parse_args()
-    conf = load_corpus_config(arguments.corpus, arguments.overrides)
-    facts, data_dir = conf["corpus"], arguments.data_dir
+    """Parse the command line and make the corpus."""
+    data_stage(0, __doc__, prepare)
+
+
+def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+    """Make ``sources``, ``sources.csv`` and ``lists/``."""
+    facts = conf["corpus"]
     if facts["corpus_dir"]:
         corpus_dir = Path(facts["corpus_dir"]).resolve()
         if not corpus_dir.is_dir():
             raise RecipeError(f"--corpus_dir {corpus_dir}: no such folder")
         check_apart(corpus_dir, data_dir)
     else:
+        begin()
         corpus_dir = download_archives(facts["base_url"], facts["archives"], data_dir.resolve())
     utterances = find_utterances(corpus_dir, conf)
     lists = make_lists(utterances, facts["n_src"], facts["n_mixtures"], conf["seed"])
+    begin()
     link_sources(begin_sources(data_dir, corpus_dir), corpus_dir)
     write_lists(data_dir, utterances, lists)
     for split, lines in lists.items():
@@ -48,23 +52,16 @@ def find_utterances(corpus_dir: Path, conf: Conf) -> list[Utterance]:
             f"{corpus_dir}: no <part>/<speaker>/<chapter>/*.flac below it;"
             " --corpus_dir is the folder LibriSpeech/ that holds train-clean-5/"
         )
-    genders = read_genders(corpus_dir / "SPEAKERS.TXT")
+    genders = read_readers(corpus_dir / TABLE)
     unknown = sorted({p.parts[1] for p in paths} - set(genders))
     if unknown:
-        raise RecipeError(f"{corpus_dir / 'SPEAKERS.TXT'}: no speaker {unknown[0]} in it")
+        raise RecipeError(f"{corpus_dir / TABLE}: no speaker {unknown[0]} in it")
     splits = split_speakers(
         {p.parts[1]: genders[p.parts[1]] for p in paths}, conf["corpus"]["shares"], conf["seed"]
     )
     return [
         Utterance(p.as_posix(), p.parts[1], genders[p.parts[1]], splits[p.parts[1]]) for p in paths
     ]
-
-
-def read_genders(path: Path) -> dict[str, str]:
-    """Read LibriSpeech's ``SPEAKERS.TXT``: lines of ``id | sex | part | minutes | name``."""
-    text = read_text(path, "it comes with LibriSpeech's archives")
-    rows = [line.split("|") for line in text.splitlines() if not line.startswith(";")]
-    return {row[0].strip(): row[1].strip() for row in rows if len(row) > 2}
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm import tqdm
 
 from separation.corpus.audio import audio_info
 from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.process import parallel
 from sphere import checksum, decode, is_sphere, read_header
 
 SAMPLE_RATE = 16000  # of WSJ0
@@ -35,7 +36,7 @@ def convert_all(jobs: list[Job], nj: int, keep_going: bool) -> dict[str, str]:
         what is wrong with each bad recording; without ``keep_going`` the first one ends it.
     """
     problems = {}
-    results = Parallel(n_jobs=nj, return_as="generator_unordered", batch_size=8)(
+    results = parallel(nj, return_as="generator_unordered", batch_size=8)(
         delayed(_try)(job) for job in jobs
     )
     for listed, problem in tqdm(results, total=len(jobs), desc="convert", unit="file"):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
+from separation.process import run_command  # isort: split
+
 import hashlib
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from convert import Job, convert_all
 from discs import Discs, find, search
 from genuine import check_levels
 from official_lists import check_official, gather
-from separation.config import Conf, load_corpus_config
+from separation.config import Conf
 from separation.corpus.lists import (
     SPLITS,
     ListLine,
@@ -25,26 +27,27 @@ from separation.corpus.lists import (
 from separation.corpus.ownership import Made, check_apart
 from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_sources
-from separation.errors import RecipeError, run_command
+from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.stages import data_stage
 from speakers import read_genders, speaker_of
 
 Lists = dict[str, list[ListLine]]
 
 
 def main() -> None:
-    """Parse the command line and make ``sources``, ``sources.csv`` and ``lists/``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
-    arguments = parser.parse_args()
-    conf = load_corpus_config(arguments.corpus, arguments.overrides)
-    facts, data_dir = conf["corpus"], arguments.data_dir
+    """Parse the command line and make the corpus."""
+    data_stage(0, __doc__, prepare)
+
+
+def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+    """Make ``sources``, ``sources.csv`` and ``lists/``."""
+    facts = conf["corpus"]
     corpus_dir = find_corpus_dir(facts["corpus_dir"])
     check_apart(corpus_dir, data_dir)
     if facts["lists"]:
         check_apart(Path(facts["lists"]).expanduser(), data_dir / "lists")
+    begin()
     made = begin_sources(data_dir, corpus_dir)
     problems = Problems(facts["keep_going"])
     lists = take_lists(made, facts, problems)
@@ -148,7 +151,7 @@ def place_recordings(
         first = next(iter(bad))
         raise RecipeError(f"{where[first]}: {first} {bad[first]}; {count_missing(where, bad)}")
     made.claim(f"sources/{job.listed}" for job in jobs)
-    bad |= convert_all(jobs, conf["nj"] or -1, keep_going=forgiving)
+    bad |= convert_all(jobs, conf["nj"], keep_going=forgiving)
     for text in [f"{where[path]}: {path} {bad[path]}" for path in where if path in bad]:
         if facts["allow_partial"]:
             print(text, file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,7 @@ import soundfile
 import soxr
 
 from separation.errors import RecipeError
-from separation.files import atomic_path
+from separation.files import atomic_path, require_file
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,10 @@ def audio_info(path: str | Path) -> AudioInfo:
     Raises:
         RecipeError: the file is missing or is not audio.
     """
-    if not Path(path).is_file():
-        raise RecipeError(f"{path}: no such file")
+    require_file(Path(path))
     try:
-        info = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+        info = soundfile.info(os.fsencode(path))
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
         raise RecipeError(f"{path}: cannot be read as audio") from error
     return AudioInfo(info.frames, info.samplerate, info.channels, info.format, info.subtype)
 
@@ -51,7 +51,7 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
     """
     info = audio_info(path)
     try:
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise RecipeError(f"{path}: cannot be decoded; the file is damaged or cut short") from error
     if samples.shape[0] == 0:

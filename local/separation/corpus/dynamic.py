@@ -6,22 +6,26 @@ has the recordings in memory, that of a GPU if the network is there, and mixes w
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import delayed
 from torch.utils.data import Dataset
 
 from separation.corpus.audio import load_resampled, to_int16
+from separation.corpus.augmentation import Augmentation, Effector, Effects, stack_effects
 from separation.corpus.datasets import Batch
 from separation.corpus.levels import active_level
 from separation.corpus.lists import Utterance
 from separation.corpus.mixing import PEAK
 from separation.errors import RecipeError
+from separation.process import parallel
 
 # A crop quieter than this against the utterance's active level is a pause: another one is drawn.
 PAUSE_DB = -20.0
@@ -29,6 +33,12 @@ CROP_TRIES = 10
 # Speeds are counted in 2^-16, so that places between samples are whole numbers on every device.
 SPEED_BITS = 16
 SPEED_UNIT = 2**SPEED_BITS
+# How often a speaker with so many seconds of recordings is drawn, in proportion.
+DRAWS: dict[str, Callable[[float], float]] = {
+    "speaker": lambda seconds: 1.0,
+    "sqrt_seconds": math.sqrt,
+    "seconds": lambda seconds: seconds,
+}
 # Around every recording its first sample is repeated once and its last one twice, which the cubic
 # needs to reach its ends.
 EDGES = (1, 2)
@@ -43,13 +53,52 @@ class Recipe(NamedTuple):
     speed: np.ndarray | torch.Tensor  # samples of the recording a sample, in SPEED_UNITs
     factor: np.ndarray | torch.Tensor  # of 16-bit samples
     longest: int  # source of the batch, samples
+    effects: Effects | None = None  # on the sources, where there are any
 
 
 def stack(recipes: Sequence[Recipe]) -> Recipe:
     """Make one recipe of a batch's."""
-    columns = list(zip(*recipes, strict=True))
-    first, last, length, speed, factor = (torch.from_numpy(np.stack(c)) for c in columns[:-1])
-    return Recipe(first, last, length, speed, factor, max(columns[-1]))
+    *columns, longest, effects = zip(*recipes, strict=True)
+    first, last, length, speed, factor = (torch.from_numpy(np.stack(c)) for c in columns)
+    drawn = None if effects[0] is None else stack_effects(effects)
+    return Recipe(first, last, length, speed, factor, max(longest), drawn)
+
+
+@dataclass(frozen=True)
+class SpeakerDraw:
+    """How often each speaker is drawn.
+
+    Args:
+        by: a name of :data:`DRAWS`.
+        group_weights: how often speakers of a group are drawn, compared with those of others; 1
+            for groups that are not named.
+
+    Raises:
+        RecipeError: a weight is negative or not finite.
+    """
+
+    by: str = "speaker"
+    group_weights: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for group, weight in self.group_weights.items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise RecipeError(f"corpus.group_weights.{group} is {weight}; it must be 0 or more")
+
+    def probabilities(self, seconds: list[float], groups: list[str]) -> np.ndarray | None:
+        """Probability of each speaker, ``(speaker,)``; None if all are alike.
+
+        Args:
+            seconds: of recordings of each speaker.
+            groups: the group of each.
+        """
+        weights = np.array(
+            [
+                DRAWS[self.by](length) * self.group_weights.get(group, 1.0)
+                for length, group in zip(seconds, groups, strict=True)
+            ]
+        )
+        return weights / weights.sum() if len(set(weights)) > 1 else None
 
 
 class DynamicMixing(Dataset):
@@ -68,7 +117,9 @@ class DynamicMixing(Dataset):
         gain_range: dB; gains are drawn in +- this.
         speed_range: a source plays at 1 +- up to this times its speed (and pitch); 0 leaves it.
         seed: of all that is drawn.
-        nj: processes that decode.
+        nj: processes that decode; 0 is one a core.
+        draw: how often each speaker is drawn; None: all alike.
+        augmentation: effects on the sources; None for none.
 
     Attributes:
         recordings: all of them, one after the other, 16 bit, each with its EDGES.
@@ -86,13 +137,15 @@ class DynamicMixing(Dataset):
         speed_range: float,
         seed: int,
         nj: int,
+        draw: SpeakerDraw | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         if not 0 <= speed_range < 1:
             raise RecipeError(f"data.speed_range is {speed_range}; it must be in [0, 1)")
         self.n_src, self.chunk_size, self.size = n_src, chunk_size, size
         self.gain_range, self.speed_range, self.seed = gain_range, speed_range, seed
         jobs = (delayed(_decode)(sources_dir / u.path, sample_rate) for u in utterances)
-        decoded = Parallel(n_jobs=nj)(jobs)
+        decoded = parallel(nj)(jobs)
         self.recordings = np.concatenate([np.pad(s, EDGES, mode="edge") for s, _ in decoded])
         self.speakers: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
         start = EDGES[0]
@@ -100,28 +153,42 @@ class DynamicMixing(Dataset):
             if level > 0:
                 self.speakers[utterance.speaker].append((start, start + len(samples), level))
             start += len(samples) + sum(EDGES)
-        self.names = sorted(self.speakers)
+        self.augmentation, self.sample_rate = augmentation or Augmentation(), sample_rate
+        draw = draw or SpeakerDraw()
+        groups = {u.speaker: u.group for u in utterances}
+        self.names = sorted(
+            name for name in self.speakers if draw.group_weights.get(groups[name], 1.0)
+        )
         if len(self.names) < n_src:
             raise RecipeError(
                 f"{sources_dir}: {len(self.names)} speakers in tr, but a mixture needs {n_src}"
             )
+        seconds = [
+            sum(end - start for start, end, _ in self.speakers[name]) / sample_rate
+            for name in self.names
+        ]
+        self.probabilities = draw.probabilities(seconds, [groups[name] for name in self.names])
 
     def __len__(self) -> int:
         return self.size
 
     def mixer(self) -> Mixer:
         """What mixes batches of the items, stacked."""
-        return Mixer(self.recordings, at_speeds=self.speed_range > 0)
+        effector = None
+        if self.augmentation:
+            effector = Effector(self.augmentation, self.sample_rate, self.seed)
+        return Mixer(self.recordings, self.speed_range > 0, effector)
 
     def __getitem__(self, key: tuple[int, int]) -> Recipe:
         """What to mix."""
         rng = np.random.default_rng([self.seed, *key])
-        chosen = rng.choice(len(self.names), self.n_src, replace=False)
+        chosen = rng.choice(len(self.names), self.n_src, replace=False, p=self.probabilities)
         crops = [self._draw_crop(self.speakers[self.names[speaker]], rng) for speaker in chosen]
         first, last, length, speed, level = (np.array(value) for value in zip(*crops, strict=True))
         gains = rng.uniform(-self.gain_range, self.gain_range, self.n_src)
         factor = (10 ** (gains / 20) / np.sqrt(level) * 2.0**-15).astype(np.float32)
-        return Recipe(first, last, length, speed, factor, int(length.max()))
+        effects = self.augmentation.draw(length, rng) if self.augmentation else None
+        return Recipe(first, last, length, speed, factor, int(length.max()), effects)
 
     def _draw_crop(
         self, takes: list[tuple[int, int, float]], rng: np.random.Generator
@@ -145,10 +212,14 @@ class Mixer:
     Args:
         recordings: all of them, one after the other, 16 bit, each with its EDGES.
         at_speeds: sources have speeds; if not, their samples are taken as they are.
+        effector: applies the effects that recipes have.
     """
 
-    def __init__(self, recordings: np.ndarray, at_speeds: bool) -> None:
+    def __init__(
+        self, recordings: np.ndarray, at_speeds: bool, effector: Effector | None = None
+    ) -> None:
         self.recordings, self.at_speeds = torch.from_numpy(recordings), at_speeds
+        self.effector = effector
 
     def __call__(self, recipe: Recipe) -> Batch:
         """Mix a batch: every source at its speed, by its factor, and all with a peak of 0.9.
@@ -158,7 +229,7 @@ class Mixer:
             samples; what is shorter than others is padded with zeros at the end.
         """
         first, last, length, speed, factor = (
-            torch.as_tensor(value)[..., None] for value in recipe[:-1]
+            torch.as_tensor(value)[..., None] for value in recipe[:5]
         )
         self.recordings = self.recordings.to(first.device)  # at the first batch
         time = torch.arange(recipe.longest, device=first.device)
@@ -171,6 +242,8 @@ class Mixer:
         else:
             sources = self.recordings[index].float()
         sources = sources.mul_(factor).masked_fill_(time >= length, 0)
+        if self.effector and recipe.effects:
+            sources = self.effector(sources, recipe.effects).masked_fill_(time >= length, 0)
         mixtures = sources.sum(1)
         peak = torch.maximum(sources.abs().amax((1, 2)), mixtures.abs().amax(1))
         scale = PEAK / peak.clamp(min=torch.finfo(peak.dtype).tiny)

@@ -21,6 +21,7 @@ from separation.corpus.ownership import Made
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.files import atomic_path, check_name, read_text
+from separation.tables import SOURCES, read_table
 
 SPLITS = ("tr", "cv", "tt")
 MAX_GAIN_DB = 2.5
@@ -29,12 +30,16 @@ ABSURD_GAIN_DB = 100.0  # of a list: beyond it 16 bits hold nothing of one of th
 
 @dataclass(frozen=True)
 class Utterance:
-    """A recording: path below the sources folder, speaker, gender (F, M or empty), split."""
+    """A recording: path below the sources folder, speaker, gender (F, M or empty), split.
+
+    ``group`` names where it comes from in a corpus made of several; results have a row for each.
+    """
 
     path: str
     speaker: str
     gender: str
     split: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,8 +186,11 @@ def write_lists(data_dir: Path, utterances: list[Utterance], lists: dict[str, li
         open(temporary, "w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(["path", "speaker", "gender", "split"])
-        writer.writerows([u.path, u.speaker, u.gender, u.split] for u in utterances)
+        columns = ["path", "speaker", "gender", "split"]
+        if any(u.group for u in utterances):
+            columns.append("group")
+        writer.writerow(columns)
+        writer.writerows([getattr(u, column) for column in columns] for u in utterances)
 
 
 def list_path(data_dir: Path, n_src: int, split: str) -> Path:
@@ -191,16 +199,14 @@ def list_path(data_dir: Path, n_src: int, split: str) -> Path:
 
 
 def read_sources(data_dir: Path) -> list[Utterance]:
-    """Read ``sources.csv``, the recordings in use."""
-    path = data_dir / "sources.csv"
-    if not path.is_file():
-        raise RecipeError(f"{path}: not there; stage 0 makes it")
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = {"path", "speaker", "gender", "split"} - set(reader.fieldnames or [])
-        if missing:
-            raise RecipeError(f"{path}: column '{sorted(missing)[0]}' is missing")
-        return [Utterance(r["path"], r["speaker"], r["gender"], r["split"]) for r in reader]
+    """Read ``sources.csv``, the recordings in use.
+
+    Raises:
+        RecipeError: no such file, or a cell that is not as :data:`SOURCES` demands.
+    """
+    table = read_table(data_dir / "sources.csv", SOURCES, "stage 0 makes it")
+    columns = [column for column in SOURCES if column in table]
+    return [Utterance(**row) for row in table[columns].to_dict("records")]
 
 
 def read_split(

@@ -6,12 +6,14 @@ Entry points: :func:`make_manifests` writes them (stage 2), :func:`read_manifest
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm import tqdm
 
 from separation.corpus.audio import read_audio
@@ -22,10 +24,13 @@ from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_manifests
 from separation.corpus.wav16 import read_wav16
 from separation.errors import RecipeError
-from separation.files import atomic_path
+from separation.files import atomic_path, require_file
+from separation.process import parallel
+from separation.tables import manifest_columns, read_table
 
 BATCH = 32  # mixtures handed to a process at a time
 PARTIAL = "-partial"  # ends the fingerprint of a corpus that is not whole
+FINGERPRINT = re.compile(rf"[0-9a-f]{{16}}({PARTIAL})?")
 
 
 def make_manifests(
@@ -50,7 +55,7 @@ def make_manifests(
         wav_dir: the splits' folders of wav files.
         n_src: sources of a mixture.
         sample_rate: Hz that the files must have.
-        nj: processes; -1 is one a core.
+        nj: processes; 0 is one a core.
         problems: takes what is wrong; nothing is written when there is any.
         expected: what the corpus demands, ``corpus.expected`` of its configuration.
         mode: ``min`` or ``max``, which the demands depend on.
@@ -102,7 +107,7 @@ def _check_split(
     """Check every mixture of a split; returns length and checksum of each that is good."""
     batches = [lines[start : start + BATCH] for start in range(0, len(lines), BATCH)]
     jobs = (delayed(_check_batch)(folder, batch, n_src, sample_rate) for batch in batches)
-    results = Parallel(n_jobs=nj, return_as="generator", batch_size=1)(jobs)
+    results = parallel(nj, return_as="generator", batch_size=1)(jobs)
     good = {}
     with tqdm(total=len(lines), desc=f"check {folder.name}", unit="mixture") as bar:
         for batch, found in zip(batches, results, strict=True):
@@ -180,55 +185,37 @@ def read_manifest(path: Path, n_src: int) -> pd.DataFrame:
     """Read a manifest, ours or LibriMix's; paths in it become absolute.
 
     Raises:
-        RecipeError: no such file, a missing column, a path that is not there, a double id, a bad
-        length.
+        RecipeError: no such file, no mixture, or a cell that is not as
+            :func:`separation.tables.manifest_columns` demands.
     """
-    if not path.is_file():
-        raise RecipeError(f"{path}: not there; stage 2 makes it")
-    paths = ["mixture_path", *(f"source_{i + 1}_path" for i in range(n_src))]
-    try:
-        table = pd.read_csv(path, dtype={"mixture_ID": str})
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not a CSV file: {error}") from error
-    for column in ["mixture_ID", *paths, "length"]:
-        if column not in table:
-            raise RecipeError(f"{path}: column '{column}' is missing")
+    table = read_table(path, manifest_columns(n_src), "stage 2 makes it")
     if table.empty:
-        raise RecipeError(f"{path}: no mixture in it")
-    double = table["mixture_ID"].duplicated()
-    if double.any():
-        row = int(np.flatnonzero(double)[0])
-        raise RecipeError(
-            f"{path}:{row + 2}: mixture {table['mixture_ID'][row]} stands there twice"
-        )
-    lengths = pd.to_numeric(table["length"], errors="coerce")
-    bad = ~(lengths > 0)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise RecipeError(
-            f"{path}:{row + 2}: length '{table['length'][row]}' is not a sample count"
-        )
-    table["length"] = lengths.astype(int)
-    for column in paths:
-        table[column] = [str(path.parent / name) for name in table[column].astype(str)]
-        for row, name in enumerate(table[column]):
-            if not Path(name).is_file():
-                raise RecipeError(f"{path}:{row + 2}: {column} {name} does not exist")
-    speakers = [c for c in table if c.startswith(("speaker_", "gender_"))]
-    table[speakers] = table[speakers].astype(object).where(table[speakers].notna(), "").astype(str)
+        raise RecipeError(f"{path}: no mixture in it; stage 2 makes it")
     return table
 
 
 def read_fingerprint(wav_dir: Path) -> str:
-    """The corpus fingerprint that stage 2 wrote, or nothing for a corpus that has none."""
+    """The corpus fingerprint that stage 2 wrote, or nothing for a corpus that has none.
+
+    Raises:
+        RecipeError: the file holds something else.
+    """
     path = wav_dir / "fingerprint.txt"
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    if not os.path.lexists(path):
+        return ""
+    require_file(path, "stage 2 makes it")
+    text = path.read_bytes().strip().decode("ascii", "replace")
+    if not FINGERPRINT.fullmatch(text):
+        raise RecipeError(f"{path}: '{text}' is not a fingerprint; stage 2 makes it")
+    return text
 
 
 def _row(split: str, line: ListLine, length: int, utterances: dict[str, Utterance]) -> dict:
     speakers = [utterances[path] for path in line.paths]
     numbers = range(1, len(speakers) + 1)
     file = f"{line.mixture_id}.wav"
+    groups = {speaker.group for speaker in speakers}
+    group = {"group": groups.pop() if len(groups) == 1 else ""} if any(groups) else {}
     return {
         "mixture_ID": line.mixture_id,
         "mixture_path": f"{split}/mix/{file}",
@@ -236,6 +223,7 @@ def _row(split: str, line: ListLine, length: int, utterances: dict[str, Utteranc
         "length": length,
         **{f"speaker_{i}_ID": speakers[i - 1].speaker for i in numbers},
         **{f"gender_{i}": speakers[i - 1].gender for i in numbers},
+        **group,
     }
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 from scipy.signal import resample_poly
 from tqdm import tqdm
 
@@ -29,6 +29,7 @@ from separation.corpus.starting import begin_split
 from separation.corpus.wav16 import read_wav16, write_wav16
 from separation.errors import RecipeError
 from separation.files import alone, writing
+from separation.process import parallel
 
 PEAK = 0.9
 LEVEL_RATE = 8000  # Hz; the official levels, also those of 16 kHz mixtures
@@ -149,7 +150,7 @@ def mix_split(
         sample_rate: Hz of the mixtures.
         mode: ``min`` or ``max``.
         n_src: speakers of a mixture.
-        nj: processes; -1 is one a core.
+        nj: processes; 0 is one a core.
         levels: level of each recording, measured before, as
             :func:`separation.corpus.levels.read_levels` gives them; None measures them here.
         problems: takes what is wrong; lines with a problem are not mixed.
@@ -243,7 +244,7 @@ def _prepare(
         delayed(_prepare_one)(data_dir / "sources" / path, file, sample_rate, known.get(path))
         for path, file in zip(used, files, strict=True)
     )
-    results = Parallel(n_jobs=nj, return_as="generator", batch_size=BATCH)(jobs)
+    results = parallel(nj, return_as="generator", batch_size=BATCH)(jobs)
     bar = tqdm(results, total=len(used), desc=f"read {split}", unit="recording")
     ready = {}
     for path, result in zip(used, bar, strict=True):
@@ -287,7 +288,7 @@ def _mix_tasks(tasks: list[Task], folder: Path, sample_rate: int, mode: str, nj:
     """Mix all, a batch a call: handing over one alone costs as much as mixing it."""
     batches = [tasks[start : start + BATCH] for start in range(0, len(tasks), BATCH)]
     jobs = (delayed(_mix_batch)(batch, str(folder), sample_rate, mode) for batch in batches)
-    results = Parallel(n_jobs=nj, return_as="generator_unordered", batch_size=1)(jobs)
+    results = parallel(nj, return_as="generator_unordered", batch_size=1)(jobs)
     with tqdm(total=len(tasks), desc=f"mix {folder.name}", unit="mixture") as bar:
         for count in results:
             bar.update(count)

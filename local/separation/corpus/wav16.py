@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from separation.files import writing
+from separation.files import PARTIAL, writing
 
 
 def write_wav16(folder: str, name: str, samples: np.ndarray, sample_rate: int) -> None:
@@ -27,7 +27,7 @@ def write_wav16(folder: str, name: str, samples: np.ndarray, sample_rate: int) -
     # A RIFF of one mono 16-bit PCM stream: rate, bytes a second, bytes a frame, bits.
     layout = struct.pack("<IHHIIHH", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
     header = b"WAVEfmt " + layout + b"data" + struct.pack("<I", len(content))
-    temporary = f"{folder}/.partial-{os.getpid()}"
+    temporary = f"{folder}/{PARTIAL}{os.getpid()}"
     try:
         with writing(f"{folder}/{name}"):
             with open(temporary, "wb") as file:

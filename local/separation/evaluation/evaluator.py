@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm import tqdm
 
 from separation.config import Conf
@@ -30,6 +30,7 @@ from separation.evaluation.metrics import (
 from separation.files import atomic_path
 from separation.inference.recording import fit_to_full_scale
 from separation.inference.separator import Separator
+from separation.process import parallel
 
 # Audio that the speed of a system is measured on.
 SPEED_SECONDS = 20.0
@@ -90,14 +91,16 @@ def evaluate_split(
         delayed(evaluate_mixture)(mixture, references, estimates, separator.sample_rate, metrics)
         for mixture, references, estimates in _separated(separator, table, folder, settings)
     )
-    results = Parallel(n_jobs=nj or -1, return_as="generator")(jobs)
+    results = parallel(nj, return_as="generator")(jobs)
     scores: list[MixtureScores] = []
     with tqdm(results, total=len(table), desc=folder.name, unit="mixture") as progress:
         for score in progress:
             scores.append(score)
             progress.set_postfix_str(_running_mean(scores, metrics[0]))
     known = [
-        c for c in table if c in ("mixture_ID", "length") or c.startswith(("speaker_", "gender_"))
+        c
+        for c in table
+        if c in ("mixture_ID", "length", "group") or c.startswith(("speaker_", "gender_"))
     ]
     names = [name for m in metrics for name in (f"input_{m}", m, f"{m}i")]
     values = pd.DataFrame([score.values for score in scores])[names]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.tables import RESULTS, TRAINING_LOG, read_table
 
 SCORES = ["si_sdr", "si_sdri", "sdr", "sdri", "snr", "stoi", "pesq"]
 COLUMNS = [
@@ -48,20 +49,24 @@ def subset_of(genders: list[str]) -> str:
 
 
 def summarise(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Average a table of per-mixture metrics over all mixtures and over each gender subset.
+    """Average a table of per-mixture metrics over all mixtures, each gender subset and each group.
 
     Args:
-        table: columns ``failure``, ``gender_1`` ... where known, and scores; a score that is NaN is
-            left out of its mean.
+        table: columns ``failure``, ``gender_1`` ... and ``group`` where known, and scores; a score
+            that is NaN is left out of its mean.
 
     Returns:
         a dict for each subset: ``subset``, ``n_mixtures``, ``n_failed`` and the mean scores.
     """
     genders = [column for column in table if column.startswith("gender_")]
     names = pd.Series([subset_of(list(row)) for row in table[genders].astype(str).to_numpy()])
+    groups = table["group"] if "group" in table else pd.Series("", index=table.index)
+    subsets = {"all": table}
+    for column in (names, groups):
+        for subset in sorted(set(column) - {""}):
+            subsets[subset] = table[(column == subset).to_numpy()]
     rows = []
-    for subset in ["all", *sorted(set(names) - {""})]:
-        chosen = table if subset == "all" else table[(names == subset).to_numpy()]
+    for subset, chosen in subsets.items():
         means = {name: chosen[name].mean() for name in SCORES if name in chosen}
         failed = int((chosen["failure"] != "").sum())
         rows.append({"subset": subset, "n_mixtures": len(chosen), "n_failed": failed, **means})
@@ -95,35 +100,22 @@ def read_results(path: Path) -> pd.DataFrame:
     """Read a result file; texts are str, numbers float or int, missing numbers NaN.
 
     Raises:
-        RecipeError: missing, not a CSV file, or a column is missing.
+        RecipeError: no such file, or a cell that is not as :data:`separation.tables.RESULTS`
+            demands.
     """
-    texts = ["corpus", "tag", "split", "subset", "commit", "date", "command", "data_fingerprint"]
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(texts, str))
-    except FileNotFoundError as error:
-        raise RecipeError(f"{path}: not there; stage 4 makes it") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not a CSV file: {error}") from error
-    for column in COLUMNS:
-        if column not in table:
-            raise RecipeError(f"{path}: column '{column}' is missing; stage 4 writes the file anew")
-    table[texts] = table[texts].fillna("")
-    for column in [c for c in COLUMNS if c not in texts]:
-        numbers = pd.to_numeric(table[column], errors="coerce")
-        bad = numbers.isna() & table[column].notna()
-        if bad.any():
-            row = int(bad.to_numpy().argmax())
-            raise RecipeError(f"{path}:{row + 2}: {column} '{table[column][row]}' is not a number")
-        table[column] = numbers
-    return table
+    return read_table(path, RESULTS, "stage 4 makes it")
 
 
 def trained_epochs(exp_dir: Path) -> int | None:
-    """Epochs of training in an experiment's ``metrics.csv``, or None without one."""
+    """Epochs of training in an experiment's ``metrics.csv``, or None without one.
+
+    Raises:
+        RecipeError: the file is damaged.
+    """
     path = exp_dir / "metrics.csv"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    epochs = pd.read_csv(path)["epoch"].dropna()
+    epochs = read_table(path, {"epoch": TRAINING_LOG["epoch"]})["epoch"]
     return int(epochs.max()) + 1 if len(epochs) else None
 
 

@@ -11,7 +11,7 @@ import torch
 from asteroid.models import BaseModel
 
 from separation.errors import RecipeError
-from separation.models.bfloat16 import in_bfloat16, pays
+from separation.models.bfloat16 import in_bfloat16, is_faster
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import load_model
 
@@ -58,11 +58,9 @@ class Separator:
             RecipeError: there is no model.
         """
         keep_freed_memory()
-        device, model = torch.device(device), load_model(exp_dir)
-        bf16 = precision == "bf16"
-        if precision == "auto":
-            bf16 = _bfloat16_pays(model.eval().to(device), device)
-        return cls(model, device, bf16)
+        device = torch.device(device)
+        bf16 = is_faster(device) if precision == "auto" else precision == "bf16"
+        return cls(load_model(exp_dir), device, bf16)
 
     def separate(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """Separate one recording.
@@ -115,16 +113,12 @@ def pick_device(name: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError(f"{device.type} computes nothing here")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise RecipeError(f"--device {name}: not here; try cpu, or cuda with a GPU") from error
     return device
-
-
-def _bfloat16_pays(model: BaseModel, device: torch.device) -> bool:
-    wave = torch.zeros(1, 4 * int(model.sample_rate), device=device)
-    with torch.inference_mode():
-        return pays(device, lambda: model(wave))
 
 
 def least_squares_gain(estimates: np.ndarray, mixture: np.ndarray) -> float:

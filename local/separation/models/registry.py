@@ -5,12 +5,13 @@ Entry points: :func:`build_model` from a configuration, :func:`save_model`, :fun
 
 from __future__ import annotations
 
-import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from asteroid import models as asteroid_models
 from asteroid.models import BaseModel, ConvTasNet
 
 from separation.config import Conf
@@ -19,8 +20,12 @@ from separation.files import atomic_path
 from separation.models.convtasnet import WholeConvTasNet
 from separation.models.fast import speed_up
 from separation.models.net_conf import build_convtasnet
+from separation.models.weights import check_state, read_weights, summary
 
 MODELS: dict[str, Callable[[dict[str, Any], int], BaseModel]] = {"convtasnet": build_convtasnet}
+PACKAGE = {"model_name": str, "model_args": dict, "state_dict": dict}  # of a model file
+MAX_SAMPLE_RATE = 1_000_000  # Hz
+RETRAIN = "train first (stage 3) or give another --exp_dir"
 
 
 def build_model(conf: Conf) -> BaseModel:
@@ -50,14 +55,36 @@ def save_model(model: BaseModel, path: Path) -> None:
 
 
 def load_model(exp_dir: Path) -> BaseModel:
-    """Load the best model of an experiment, ready to separate (evaluation mode, on the CPU)."""
+    """Load the best model of an experiment, ready to separate (evaluation mode, on the CPU).
+
+    Raises:
+        RecipeError: no such file, or one that no network can be made from.
+    """
     path = exp_dir / "best_model.pth"
-    if not path.is_file():
-        raise RecipeError(f"{path}: not there; train first (stage 3) or give another --exp_dir")
+    package = read_weights(path, PACKAGE, RETRAIN)
+    arguments, state = package["model_args"], package["state_dict"]
+    rate = arguments.get("sample_rate")
+    if type(rate) not in (int, float) or not 1 <= rate <= MAX_SAMPLE_RATE:
+        raise RecipeError(f"{path}: its sample rate is {rate!r}, not a number of Hz; {RETRAIN}")
     try:
-        model = BaseModel.from_pretrained(str(path))
-    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise RecipeError(f"{path}: not a model file: {str(error).splitlines()[0]}") from error
-    if type(model) is ConvTasNet:
-        model.__class__ = WholeConvTasNet
-    return speed_up(model).eval()
+        network = asteroid_models.get(package["model_name"])
+        if not (isinstance(network, type) and issubclass(network, BaseModel)):
+            raise ValueError(f"'{package['model_name']}' is not a network")
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+            wanted = network(**arguments).state_dict()  # without memory: the sizes may be absurd
+        check_state(state, wanted, path, RETRAIN)
+        model = network(**arguments)
+        model.load_state_dict(state)
+        if type(model) is ConvTasNet:
+            model.__class__ = WholeConvTasNet
+        model = speed_up(model).eval()
+        with torch.inference_mode():
+            model(torch.zeros(1, 1000))  # some arguments are found to be wrong only here
+    except (RecipeError, MemoryError):
+        raise
+    except Exception as error:  # wrong arguments can make a network's constructor raise anything
+        raise RecipeError(
+            f"{path}: no network can be made of its 'model_name' and 'model_args'"
+            f" ({summary(error)}); {RETRAIN}"
+        ) from error
+    return model

@@ -7,14 +7,16 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 
 import pandas as pd
 import soundfile
 
 from separation.corpus.audio import audio_info, read_audio
-from separation.files import atomic_path
+from separation.corpus.problems import Problems
+from separation.errors import RecipeError
+from separation.files import atomic_path, visible
 from separation.report.plots import spectrogram
 from separation.report.tables import LEGEND, commands, corpus_table
 
@@ -87,14 +89,21 @@ def write_page(results: pd.DataFrame, systems: list[SystemPage], path: Path) -> 
         )
 
 
-def find_examples(eval_dir: Path, table: pd.DataFrame) -> list[Listening]:
-    """List the examples that stage 4 kept, in the order of its table."""
-    scores = table.set_index(table["mixture_ID"].astype(str)).get("si_sdri", pd.Series(dtype=float))
-    return [
-        Listening(name, eval_dir / "examples" / name, float(scores.get(name, float("nan"))))
-        for name in table["mixture_ID"].astype(str)
-        if (eval_dir / "examples" / name / "mix.wav").is_file()
-    ]
+def find_examples(eval_dir: Path, table: pd.DataFrame, problems: Problems) -> list[Listening]:
+    """List the examples that stage 4 kept, in the order of its table; damaged ones not."""
+    found = []
+    for row in table.to_dict("records"):
+        folder = eval_dir / "examples" / row["mixture_ID"]
+        if not (folder / "mix.wav").is_file():
+            continue
+        try:
+            for path in visible(folder, "*.wav"):
+                read_audio(path)
+        except RecipeError as error:
+            problems.add(str(error))
+        else:
+            found.append(Listening(row["mixture_ID"], folder, row.get("si_sdri", nan)))
+    return found
 
 
 def _table(table: pd.DataFrame) -> str:

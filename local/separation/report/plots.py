@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -40,7 +39,7 @@ def training_curve(table: pd.DataFrame, title: str) -> bytes:
         axes.plot(
             points["epoch"] + 1, points[column], color=colour, label=label, marker=marker, ms=3
         )
-    axes.set(xlabel="epoch", ylabel="loss (negative SI-SDR, dB)", title=title)
+    axes.set(xlabel="epoch", ylabel="loss (negative SI-SDR, dB)", title=_plain(title))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     rates = axes.twinx()
@@ -61,7 +60,7 @@ def improvement_plot(table: pd.DataFrame, title: str) -> bytes:
     figure = Figure(figsize=(8, 3.6), dpi=100, layout="constrained")
     scatter, histogram = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     genders = [column for column in table if column.startswith("gender_")]
-    subsets = [subset_of(list(row)) for row in table[genders].fillna("").astype(str).to_numpy()]
+    subsets = [subset_of(list(row)) for row in table[genders].to_numpy()]
     table = table.assign(subset=subsets).dropna(subset=["si_sdri", "input_si_sdr"])
     names = sorted(set(table["subset"]))
     values = [table.loc[table["subset"] == name, "si_sdri"].to_numpy() for name in names]
@@ -77,7 +76,7 @@ def improvement_plot(table: pd.DataFrame, title: str) -> bytes:
         axes.grid(alpha=0.3)
     scatter.set(xlabel="SI-SDR of the mixture (dB)", ylabel="SI-SDRi (dB)")
     histogram.set(xlabel="mixtures", title=f"mean {table['si_sdri'].mean():.2f} dB")
-    scatter.set_title(title)
+    scatter.set_title(_plain(title))
     scatter.legend(fontsize="small")
     return _png(figure)
 
@@ -102,15 +101,9 @@ def spectrogram(samples: np.ndarray, sample_rate: int) -> bytes:
     return file.getvalue()
 
 
-def read_table(path: Path) -> pd.DataFrame | None:
-    """Read a CSV file of an experiment; None where it is not there or holds no row."""
-    if not path.is_file():
-        return None
-    try:
-        table = pd.read_csv(path)
-    except pd.errors.EmptyDataError:
-        return None
-    return None if table.empty else table
+def _plain(text: str) -> str:
+    """A text in which matplotlib sees no formula."""
+    return text.replace("$", r"\$")
 
 
 def _png(figure: Figure) -> bytes:

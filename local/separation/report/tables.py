@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import re
 from pathlib import Path
 
 import pandas as pd
 
+from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.evaluation.results import read_results
-from separation.files import atomic_path
+from separation.files import atomic_path, visible
 
 EMPTY = "–"
 LEGEND = (
@@ -21,18 +24,29 @@ LEGEND = (
 )
 
 
-def load_results(results_dir: Path) -> pd.DataFrame:
+def load_results(results_dir: Path, problems: Problems | None = None) -> pd.DataFrame:
     """Read all result files of a folder.
 
+    Args:
+        results_dir: the folder.
+        problems: takes files that are not as they should be; None raises the first.
+
     Raises:
-        RecipeError: there is none, or one is not as it should be.
+        RecipeError: there is none, or none that can be used.
     """
-    paths = sorted(results_dir.glob("*.csv"))
+    problems = problems or Problems()
+    paths = visible(results_dir, "*.csv")
     if not paths:
         raise RecipeError(f"{results_dir}: no result file; stage 4 makes them")
-    tables = [table for path in paths if not (table := read_results(path)).empty]
+    tables = []
+    for path in paths:
+        try:
+            if not (table := read_results(path)).empty:
+                tables.append(table)
+        except RecipeError as error:
+            problems.add(str(error))
     if not tables:
-        raise RecipeError(f"{paths[0]}: no row in it; stage 4 writes the file anew")
+        raise RecipeError(f"{paths[0]}: no row in it that can be used; stage 4 writes the file")
     return pd.concat([table.astype(object) for table in tables], ignore_index=True)
 
 
@@ -77,19 +91,25 @@ def write_markdown(results: pd.DataFrame, path: Path) -> None:
     parts = ["# Results", "Made from the CSV files of this folder by `local/report.py`.", LEGEND]
     for corpus in sorted(set(results["corpus"])):
         table = corpus_table(results, corpus)
-        parts += [f"## {corpus}", markdown(list(table.columns), table.to_numpy().tolist())]
+        parts += [
+            f"## {_escaped(corpus)}",
+            markdown(list(table.columns), table.to_numpy().tolist()),
+        ]
         for row in commands(results, corpus).itertuples():
             facts = [f"commit {row.commit}"] if row.commit else []
             facts += [row.date] if row.date else []
             facts += [f"data {row.data_fingerprint}"] if row.data_fingerprint else []
-            parts.append(f"`{row.tag}` ({row.splits}): {', '.join(facts)}")
-            parts.append(f"```sh\n{row.command}\n```")
+            details = _escaped(f"({row.splits}): {', '.join(facts)}")
+            parts.append(f"**{_escaped(row.tag)}** {details}")
+            fence = _fence(row.command, 3)
+            parts.append(f"{fence}sh\n{row.command}\n{fence}")
     with atomic_path(path) as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def markdown(columns: list[str], rows: list[list[str]]) -> str:
     """A table in Markdown whose columns stand in line, the first one left, the others right."""
+    columns, *rows = [[_escaped(cell) for cell in row] for row in [columns, *rows]]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = []
@@ -97,6 +117,17 @@ def markdown(columns: list[str], rows: list[list[str]]) -> str:
         cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         lines.append(f"| {' | '.join([first.ljust(widths[0]), *cells])} |")
     return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    """Write a text so that Markdown shows it as it is, on one line."""
+    text = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"[\\`*\[\]|#]", lambda match: "\\" + match[0], text)
+
+
+def _fence(code: str, least: int) -> str:
+    """Backticks around code, more than there are in a row in it."""
+    return "`" * max([least, *(len(run) + 1 for run in re.findall("`+", code))])
 
 
 def terminal_text(results: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ from torch.utils._triton import has_triton
 
 from separation.config import Conf
 from separation.errors import RecipeError
-from separation.models.bfloat16 import pays
+from separation.models.bfloat16 import is_faster
 
 EARNS_MINUTES = 20.0  # of training on a GPU, which a minute or two of compiling is little beside
 
@@ -29,18 +29,14 @@ def pick_accelerator(training: Conf) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def pick_precision(conf: Conf, model: BaseModel) -> str:
-    """``fp32`` or ``bf16``: what the configuration says, or what takes the steps faster here."""
-    training = conf["training"]
+def pick_precision(training: Conf) -> str:
+    """``fp32`` or ``bf16``: what the configuration says, or what is faster on this device."""
     if training["precision"] != "auto":
         return training["precision"]
     device = torch.device("cuda" if on_gpu(training) else "cpu")
     if device.type == "cpu" and training["accelerator"] not in ("auto", "cpu"):
         return "fp32"
-    chunk = torch.rand(1, conf["data"]["chunk_size"], generator=torch.Generator().manual_seed(0))
-    faster = pays(device, lambda: model(chunk).square().mean().backward())
-    model.zero_grad()
-    return "bf16" if faster else "fp32"
+    return "bf16" if is_faster(device) else "fp32"
 
 
 def pick_compile(training: Conf) -> bool:

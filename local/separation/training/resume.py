@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from separation.config import Conf, load_resolved
 from separation.errors import RecipeError
+from separation.files import require_file
+from separation.models.registry import build_model
+from separation.training.checkpoints import REMEDY, read_checkpoint
 
 
 def newest_checkpoint(exp_dir: Path) -> Path:
     """The checkpoint that training goes on from.
 
     Raises:
-        RecipeError: there is none.
+        RecipeError: there is none, or something else has its name.
     """
-    found = [
-        path
-        for name in ("last", "midway")
-        if (path := exp_dir / "checkpoints" / f"{name}.ckpt").is_file()
-    ]
+    paths = [exp_dir / "checkpoints" / f"{name}.ckpt" for name in ("last", "midway")]
+    found = [path for path in paths if os.path.lexists(path)]
     if not found:
         raise RecipeError(f"{exp_dir}/checkpoints: nothing to --resume from; train without it")
+    for path in found:
+        require_file(path, REMEDY)
     return max(found, key=lambda path: path.stat().st_mtime)
 
 
 def check_resume(conf: Conf, exp_dir: Path) -> None:
-    """Raise a :class:`RecipeError` if a configuration cannot go on with an experiment's training.
+    """See that a configuration can resume an experiment's training, before any file is touched.
 
     Minutes, epochs, learning rates and data may change, the network may not.
+
+    Raises:
+        RecipeError: another network, or no checkpoint that is whole.
     """
-    newest_checkpoint(exp_dir)
+    checkpoint = newest_checkpoint(exp_dir)
     before = load_resolved(exp_dir)
     now = {"model": conf["model"], **{f"net_conf.{k}": v for k, v in conf["net_conf"].items()}}
     was = {"model": before["model"], **{f"net_conf.{k}": v for k, v in before["net_conf"].items()}}
@@ -41,3 +47,4 @@ def check_resume(conf: Conf, exp_dir: Path) -> None:
                 f"{exp_dir}: was trained with {key}={value}, not {now[key]}; --resume goes on with"
                 " the same network, another --tag (with --conf) is a new one"
             )
+    read_checkpoint(checkpoint, build_model(conf))

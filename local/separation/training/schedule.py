@@ -50,6 +50,28 @@ class PlateauSchedule(pl.Callback):
         self._state = state_dict
 
 
+class Warmup(pl.Callback):
+    """Let the learning rate rise in a straight line over the first steps of training.
+
+    It comes after the schedule in the list of callbacks, and overrides it during these steps.
+
+    Args:
+        lr: learning rate of the last of these steps.
+        steps: their number; 0 for none.
+    """
+
+    def __init__(self, lr: float, steps: int) -> None:
+        self.lr, self.steps = lr, steps
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Set the learning rate of the next step."""
+        if trainer.global_step < self.steps:
+            for group in trainer.optimizers[0].param_groups:
+                group["lr"] = self.lr * (trainer.global_step + 1) / self.steps
+
+
 class BudgetSchedule(pl.Callback):
     """Let the learning rate fall to 0 in a straight line over the last part of the training budget.
 

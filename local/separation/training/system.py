@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from separation.corpus.datasets import Batch
 from separation.corpus.dynamic import Mixer, Recipe
 from separation.errors import RecipeError
+from separation.training.losses import PITNegSISDR
 
 
 class SeparationSystem(System):
@@ -42,6 +43,7 @@ class SeparationSystem(System):
         self.clip_grad_norm = clip_grad_norm
         self.max_bad_steps = max_bad_steps
         self.mixer = mixer
+        self.val_loss = PITNegSISDR()  # whatever the loss of training is, so that runs compare
         self.bad_steps = 0
         self.bad_in_a_row = 0
         self.train_sums = torch.zeros(2)  # of the losses in this epoch so far, and how many
@@ -51,9 +53,10 @@ class SeparationSystem(System):
         return self.mixer(batch) if self.mixer and isinstance(batch, Recipe) else batch
 
     def common_step(self, batch: Batch, batch_nb: int, train: bool = True) -> torch.Tensor:
-        """Mean loss of a batch, dB."""
+        """Mean loss of a batch, dB: that of training, or the negative SI-SDR on cv."""
         mixtures, sources, lengths = batch
-        return self.loss_func(self(mixtures, lengths), sources, lengths)
+        loss = self.loss_func if train else self.val_loss
+        return loss(self(mixtures, lengths), sources, lengths)
 
     def training_step(self, batch: Batch, batch_nb: int) -> torch.Tensor:
         """Loss of a training batch; logged, and added to the sums of the epoch."""
@@ -82,7 +85,7 @@ class SeparationSystem(System):
         """Add loss and SI-SDR improvement of a batch's mixtures to the sums."""
         mixtures, sources, lengths = batch
         loss = self.common_step(batch, batch_nb, train=False)
-        unprocessed = self.loss_func(mixtures[:, None].expand_as(sources), sources, lengths)
+        unprocessed = self.val_loss(mixtures[:, None].expand_as(sources), sources, lengths)
         values = torch.stack([loss, unprocessed - loss, torch.ones_like(loss)])
         self.val_sums += len(mixtures) * values.cpu().double()
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from contextlib import nullcontext
 from datetime import timedelta
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, Dataset
 
 from separation.config import Conf
+from separation.corpus.augmentation import Augmentation
 from separation.corpus.datasets import (
     ChunkDataset,
     EpochSampler,
@@ -26,10 +24,10 @@ from separation.corpus.datasets import (
     WholeDataset,
     collate,
 )
-from separation.corpus.dynamic import DynamicMixing, stack
+from separation.corpus.dynamic import DynamicMixing, SpeakerDraw, stack
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
-from separation.errors import RecipeError, nearest
+from separation.errors import RecipeError
 from separation.models.bfloat16 import bfloat16_products
 from separation.models.facts import count_parameters
 from separation.models.fast import keep_freed_memory
@@ -41,17 +39,21 @@ from separation.training.acceleration import (
     pick_compile,
     pick_precision,
 )
-from separation.training.checkpoints import AtomicCheckpoints, StepCheckpoint
-from separation.training.losses import PITNegSISDR
+from separation.training.check import check_system
+from separation.training.checkpoints import (
+    AtomicCheckpoints,
+    StepCheckpoint,
+    WeightAverage,
+    read_checkpoint,
+)
+from separation.training.losses import make_loss
 from separation.training.progress import EpochLog
 from separation.training.resume import newest_checkpoint
-from separation.training.schedule import BudgetSchedule, PlateauSchedule
+from separation.training.schedule import BudgetSchedule, PlateauSchedule, Warmup
 from separation.training.system import SeparationSystem
 
 log = logging.getLogger("separation")
-PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}  # and auto
-COMPILE = ("auto", "true", "false")
-SCHEDULES = ("plateau", "budget")
+PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 class Training:
@@ -60,7 +62,7 @@ class Training:
     Making one reads the data and touches no file of the experiment; :meth:`run` trains.
 
     Args:
-        conf: the merged configuration.
+        conf: the merged configuration; a precision of ``auto`` is decided here, and set in it.
         data_dir: the corpus folder, for dynamic mixing.
         wav_dir: the folder of ``tr.csv`` and ``cv.csv``.
         exp_dir: the experiment folder.
@@ -70,12 +72,13 @@ class Training:
     """
 
     def __init__(self, conf: Conf, data_dir: Path, wav_dir: Path, exp_dir: Path) -> None:
-        check(conf)
+        check_system(conf)
         keep_freed_memory()
         pl.seed_everything(conf["seed"], verbose=False)
+        conf["training"]["precision"] = pick_precision(conf["training"])
         self.conf, self.exp_dir = conf, exp_dir
         model = build_model(conf)
-        self.precision = pick_precision(conf, model)
+        self.precision = conf["training"]["precision"]
         self.compiled = pick_compile(conf["training"])
         if self.compiled:
             compile_masker(model)
@@ -84,7 +87,7 @@ class Training:
         self.system = SeparationSystem(
             model=model,
             optimizer=make_optimizer(conf, model),
-            loss_func=PITNegSISDR(),
+            loss_func=make_loss(conf["training"]),
             train_loader=loader,
             val_loader=cv_loader(conf, wav_dir),
             clip_grad_norm=conf["training"]["clip_grad_norm"],
@@ -92,7 +95,8 @@ class Training:
             mixer=dataset.mixer() if isinstance(dataset, DynamicMixing) else None,
         )
         try:
-            self.trainer, self.best = make_trainer(conf, exp_dir, self.precision)
+            self.average = WeightAverage(conf["training"]["average_epochs"])
+            self.trainer, self.best = make_trainer(conf, exp_dir, self.precision, self.average)
         except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
             what = " ".join(str(error).split())
             raise RecipeError(
@@ -108,15 +112,15 @@ class Training:
         checkpoint = newest_checkpoint(self.exp_dir) if resume else None
         system, trainer, best = self.system, self.trainer, self.best
         log.info(
-            "%s with %d parameters, %d training mixtures an epoch",
+            "%s with %d parameters in %s, %d training mixtures an epoch",
             self.conf["model"],
             count_parameters(system.model),
+            self.precision,
             len(system.train_loader.sampler),
         )
         rounded = self.precision == "bf16" and not self.compiled
         with bfloat16_products(trainer.strategy.root_device) if rounded else nullcontext():
-            # Checkpoints are our own and hold the configuration, which is plain values.
-            trainer.fit(system, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
+            trainer.fit(system, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
         if trainer.interrupted:
             raise KeyboardInterrupt
         if not best.best_model_path:
@@ -124,11 +128,15 @@ class Training:
                 "training ended before it was validated once; give more training.max_minutes"
             )
         if trainer.is_global_zero:
-            state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
-            system.load_state_dict(state["state_dict"])
-            save_model(system.model, self.exp_dir / "best_model.pth")
+            state = read_checkpoint(Path(best.best_model_path), system.model)
             score = float(state["callbacks"][best.state_key]["current_score"])
             log.info("best epoch %d: cv loss %.2f dB", state["epoch"], score)
+            weights = state["state_dict"]
+            if self.average.kept:
+                weights = self.average.mean()
+                log.info("the model is the mean of the last %d epochs", len(self.average.kept))
+            system.load_state_dict(weights)
+            save_model(system.model, self.exp_dir / "best_model.pth")
         trainer.strategy.barrier()  # nobody goes on to stage 4 before the model is there
 
 
@@ -153,7 +161,9 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
             gain_range=data["gain_range"],
             speed_range=data["speed_range"],
             seed=conf["seed"],
-            nj=conf["nj"] or -1,
+            nj=conf["nj"],
+            draw=SpeakerDraw(data["draw_speakers"], facts.get("group_weights", {})),
+            augmentation=Augmentation(**data["augment"]),
         )
     else:
         dataset = ChunkDataset(
@@ -190,7 +200,9 @@ def cv_loader(conf: Conf, wav_dir: Path) -> DataLoader:
     )
 
 
-def make_trainer(conf: Conf, exp_dir: Path, precision: str) -> tuple[pl.Trainer, ModelCheckpoint]:
+def make_trainer(
+    conf: Conf, exp_dir: Path, precision: str, average: WeightAverage
+) -> tuple[pl.Trainer, ModelCheckpoint]:
     """Lightning's Trainer with the recipe's callbacks, and the one that keeps the best model."""
     training, optim = conf["training"], conf["optim"]
     minutes = training["max_minutes"]
@@ -210,7 +222,10 @@ def make_trainer(conf: Conf, exp_dir: Path, precision: str) -> tuple[pl.Trainer,
         schedule: pl.Callback = PlateauSchedule(optim["halve_patience"])
     else:
         schedule = BudgetSchedule(optim["lr"], optim["decay_share"], minutes, timer)
-    callbacks = [timer, schedule, EpochLog(exp_dir / "metrics.csv", timer), best, last, midway]
+    warmup = Warmup(optim["lr"], optim["warmup_steps"])
+    epoch_log = EpochLog(exp_dir / "metrics.csv", timer)
+    # The average comes first: the weights of an epoch are then in that epoch's checkpoints.
+    callbacks = [timer, schedule, warmup, epoch_log, average, best, last, midway]
     if training["early_stop"]:
         callbacks.append(EarlyStopping("val_loss", patience=training["early_stop"], verbose=False))
     callbacks.append(TQDMProgressBar(refresh_rate=10))
@@ -244,35 +259,3 @@ def quiet_lightning() -> None:
         ".*LeafSpec.*",
     ):
         warnings.filterwarnings("ignore", message)
-
-
-def check(conf: Conf) -> None:
-    """Raise a :class:`RecipeError` that names the key of a value that training cannot run with."""
-    build_model(conf)
-    for section, key, known in (
-        ("training", "precision", ["auto", *PRECISIONS]),
-        ("training", "compile", list(COMPILE)),
-        ("optim", "schedule", list(SCHEDULES)),
-    ):
-        value = conf[section][key]
-        if value not in known:
-            raise RecipeError(
-                f"{section}.{key} is '{value}'{nearest(value, known)}; known: {', '.join(known)}"
-            )
-    for least, strictly, keys in (
-        (1, False, "data.chunk_size data.batch_size optim.halve_patience training.max_epochs"),
-        (1, False, "training.accumulate training.max_bad_steps training.num_nodes"),
-        (0, False, "data.num_workers data.epoch_size data.least data.gain_range seed nj"),
-        (0, False, "training.max_minutes training.early_stop training.clip_grad_norm"),
-        (0, False, "optim.weight_decay"),
-        (0, True, "optim.lr optim.decay_share training.save_minutes"),
-    ):
-        for key in keys.split():
-            number: Any = reduce(lambda part, name: part[name], key.split("."), conf)
-            if not (least < number if strictly else least <= number) or not math.isfinite(number):
-                wanted = f"more than {least}" if strictly else f"{least} or more"
-                raise RecipeError(f"{key} is {number}; it must be {wanted}")
-    if conf["optim"]["decay_share"] > 1:
-        raise RecipeError(
-            f"optim.decay_share is {conf['optim']['decay_share']}; it must be in (0, 1]"
-        )

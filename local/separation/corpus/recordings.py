@@ -20,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm import tqdm
 
 from separation.corpus.audio import audio_info, read_channels, write_int16
 from separation.errors import RecipeError
 from separation.files import check_name, read_text
+from separation.process import parallel
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 SHORTEST = 0.1  # seconds
@@ -40,6 +41,11 @@ class Recording:
     source: Path
     speaker: str
     stem: str
+
+    @property
+    def names(self) -> set[str]:
+        """Paths below ``sources/`` that it may get: linked to as it is, or written as wav."""
+        return {f"{self.stem}{self.source.suffix.lower()}", f"{self.stem}.wav"}
 
 
 def find_recordings(folder: Path) -> list[Recording]:
@@ -130,7 +136,7 @@ def place_recordings(
         the path of each below it, and what is wrong with each bad one; without ``keep_going`` the
         first bad one ends it.
     """
-    results = Parallel(n_jobs=nj, return_as="generator", batch_size=16)(
+    results = parallel(nj, return_as="generator", batch_size=16)(
         delayed(_try)(recording, sources_dir, mixdown) for recording in recordings
     )
     paths, problems = [], []

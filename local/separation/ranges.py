@@ -1,0 +1,168 @@
+"""What the values of the configuration may be: one table, one check.
+
+Types follow from the defaults (:mod:`separation.config`). The keys of ``net_conf`` belong to the
+architecture, and names of metrics to their table: :mod:`separation.training.check` asks those.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from separation.errors import RecipeError, nearest
+
+SPLITS = ("tr", "cv", "tt")
+LARGEST = 10**9  # of a count
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number from ``least`` to ``most``; more than ``least`` where ``open`` is true."""
+
+    least: float
+    most: float = LARGEST
+    open: bool = False
+
+    def problem(self, value: Any) -> str:
+        """Say what it must be, or nothing where it is that."""
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or value < self.least:
+            good = False
+        else:
+            good = value <= self.most and not (self.open and value == self.least)
+        if good:
+            return ""
+        lowest = f"more than {self.least:g}" if self.open else f"{self.least:g} or more"
+        too_large = number and value > self.most
+        highest = f", {self.most:g} at most" if self.most < LARGEST or too_large else ""
+        return f"must be {lowest}{highest}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of some names."""
+
+    names: tuple[str, ...]
+
+    def problem(self, value: Any) -> str:
+        """Say what it must be, or nothing where it is that."""
+        if value in self.names:
+            return ""
+        return f"known: {', '.join(self.names)}{nearest(str(value), self.names)}"
+
+
+@dataclass(frozen=True)
+class Several:
+    """A list without doubles, of names or of anything; empty only where ``may_be_empty``."""
+
+    names: tuple[str, ...] = ()
+    may_be_empty: bool = False
+
+    def problem(self, value: Any) -> str:
+        """Say what it must be, or nothing where it is that."""
+        if not isinstance(value, list):
+            return "must be a list, such as [tt]"
+        if not value and not self.may_be_empty:
+            return "must name at least one"
+        if len({str(item) for item in value}) < len(value):
+            return "names one twice"
+        problems = (OneOf(self.names).problem(item) for item in value if self.names)
+        return next((problem for problem in problems if problem), "")
+
+
+@dataclass(frozen=True)
+class OfSplits:
+    """A value for each split."""
+
+    rule: Number
+
+    def problem(self, value: Any) -> str:
+        """Say what it must be, or nothing where it is that."""
+        if not isinstance(value, dict):
+            return "must have a value for each split, such as {tr: 100}"
+        unknown = [key for key in value if key not in SPLITS]
+        if unknown:
+            return f"there is no split '{unknown[0]}'; known: {', '.join(SPLITS)}"
+        problems = ((key, self.rule.problem(item)) for key, item in value.items())
+        return next((f"{key} {problem}" for key, problem in problems if problem), "")
+
+
+Rule = Number | OneOf | Several | OfSplits
+COUNT, NONE_OR_COUNT, POSITIVE = Number(1), Number(0), Number(0, open=True)
+SHARE = Number(0, 1)
+RULES: dict[str, Rule] = {
+    "seed": NONE_OR_COUNT,
+    "nj": Number(0, 1024),
+    "corpus.sample_rate": Number(1000, 192_000),
+    "corpus.mode": OneOf(("min", "max")),
+    "corpus.n_src": Number(2, 20),
+    "corpus.n_mixtures": OfSplits(NONE_OR_COUNT),
+    "corpus.n_voices": OfSplits(NONE_OR_COUNT),
+    "corpus.n_utterances": OfSplits(COUNT),
+    "corpus.shares": OfSplits(Number(0, 1)),
+    "data.chunk_size": COUNT,
+    "data.least": NONE_OR_COUNT,
+    "data.split": OneOf(("random", "all")),
+    "data.batch_size": COUNT,
+    "data.num_workers": Number(0, 1024),
+    "data.epoch_size": NONE_OR_COUNT,
+    "data.gain_range": Number(0, 100),
+    "data.draw_speakers": OneOf(("speaker", "sqrt_seconds", "seconds")),
+    "data.speed_range": Number(0, 0.99),
+    "data.augment.formant_range": Number(0, 0.5),
+    "data.augment.filter_db": Number(0, 60),
+    "data.augment.telephone_share": SHARE,
+    "data.augment.room_share": SHARE,
+    "data.augment.codec_share": SHARE,
+    "data.augment.silence_share": SHARE,
+    "optim.lr": POSITIVE,
+    "optim.weight_decay": NONE_OR_COUNT,
+    "optim.warmup_steps": NONE_OR_COUNT,
+    "optim.schedule": OneOf(("plateau", "budget")),
+    "optim.halve_patience": COUNT,
+    "optim.decay_share": Number(0, 1, open=True),
+    "training.max_epochs": COUNT,
+    "training.max_minutes": NONE_OR_COUNT,
+    "training.average_epochs": NONE_OR_COUNT,
+    "training.early_stop": NONE_OR_COUNT,
+    "training.loss": OneOf(("si_sdr", "snr")),
+    "training.loss_max_db": Number(0, 200),
+    "training.clip_grad_norm": NONE_OR_COUNT,
+    "training.accumulate": COUNT,
+    "training.precision": OneOf(("auto", "fp32", "bf16")),
+    "training.compile": OneOf(("auto", "true", "false")),
+    "training.accelerator": OneOf(("auto", "cpu", "gpu", "cuda", "mps")),
+    "training.devices": Number(1, 1024),
+    "training.num_nodes": Number(1, 10_000),
+    "training.max_bad_steps": COUNT,
+    "training.save_minutes": POSITIVE,
+    "evaluation.splits": Several(SPLITS),
+    "evaluation.max_mixtures": OfSplits(NONE_OR_COUNT),
+    "evaluation.metrics": Several(),
+    "evaluation.n_examples": NONE_OR_COUNT,
+}
+
+
+def check_values(conf: dict[str, Any], source: str = "") -> None:
+    """Hold every value of a configuration against the table.
+
+    Args:
+        conf: the nested configuration; keys that it lacks are not looked at.
+        source: the file, if all values come from one.
+
+    Raises:
+        RecipeError: names the first key whose value is wrong.
+    """
+    for key, rule in RULES.items():
+        place: Any = conf
+        for name in key.split("."):
+            place = place.get(name) if isinstance(place, dict) else None
+        if place is not None and (problem := rule.problem(place)):
+            raise RecipeError(
+                f"{source + ': ' if source else ''}{key} is {_text(place)}: {problem}"
+            )
+
+
+def _text(value: Any) -> str:
+    return f"'{value}'" if isinstance(value, str) or value in ([], {}) else str(value)

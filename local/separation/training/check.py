@@ -1,0 +1,46 @@
+"""Checks of a system's configuration that need the network and the machine.
+
+:mod:`separation.ranges` has checked plain values before; this imports Torch, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from separation.config import Conf
+from separation.errors import RecipeError
+from separation.evaluation.evaluator import check_metrics
+from separation.models.registry import build_model
+from separation.training.acceleration import on_gpu, pick_accelerator
+from separation.training.losses import make_loss
+
+
+def check_system(conf: Conf) -> None:
+    """Raise a :class:`RecipeError` that names the key of a value with which training would fail.
+
+    Training and evaluation are both looked at, so that hours of the one do not end in the other.
+    """
+    build_model(conf)
+    check_metrics(conf["evaluation"]["metrics"])
+    training = conf["training"]
+    make_loss(training)
+    if conf["data"]["augment"]["silence_share"] and training["loss"] != "snr":
+        raise RecipeError(
+            "data.augment.silence_share: the SI-SDR of a silent source is not defined;"
+            " set training.loss=snr training.loss_max_db=30"
+        )
+    accelerator = pick_accelerator(training)
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise RecipeError(
+            f"training.accelerator is {accelerator}, but there is no GPU of CUDA here"
+        )
+    if accelerator == "mps" and not torch.backends.mps.is_available():
+        raise RecipeError("training.accelerator is mps, but there is no GPU of Apple's here")
+    there = torch.cuda.device_count() if on_gpu(training) else os.cpu_count() or 1
+    if accelerator != "mps" and training["devices"] > there:
+        what = "GPUs" if on_gpu(training) else "CPU cores, one for each process"
+        raise RecipeError(
+            f"training.devices is {training['devices']}, but there are {there} {what}"
+        )

@@ -1,0 +1,146 @@
+"""Runs that are killed at any moment end, by the same command, where a run in one go ends.
+
+Five kills, one a stage; `tests/run.sh tests/test_kill.py --kills 100` makes as many as wanted.
+"""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from recipe_copy import copy_recipe, environment, run
+from test_recipe import TINY
+
+COMMAND = ["--nj", "2", "--", *TINY, "training.max_epochs=3", "training.early_stop=0"]
+WAYS = ("all processes", "run.sh alone", "Ctrl-C")
+STAGES = range(5)
+LONGEST = 6.0  # seconds from a stage's first line to the kill
+# These say when and how fast something was computed.
+CHANGING = ["real_time_factor", "date", "commit", "command"]
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+
+
+def processes_of(session):
+    """Processes of a session: run.sh, its stage and the workers of that."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(words[3]) == session and words[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def ends(session):
+    """Whether all processes of a session end within ten seconds, and without help."""
+    until = time.monotonic() + 10
+    while processes_of(session) and time.monotonic() < until:
+        time.sleep(0.05)
+    return processes_of(session) == []
+
+
+def start(recipe):
+    return subprocess.Popen(
+        ["bash", str(recipe / "run.sh"), *COMMAND],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def kill(process, way):
+    """Kill a run; returns what it printed after that."""
+    if way == "all processes":
+        while found := processes_of(process.pid):  # one may have started another meanwhile
+            for number in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+    elif way == "run.sh alone":
+        process.kill()
+    else:
+        process.send_signal(signal.SIGINT)
+    output = process.stdout.read()  # ends when the last process that could print has ended
+    process.wait()
+    return output
+
+
+def run_and_kill(recipe, stage, way, seconds):
+    """Kill a run some seconds after a stage has begun; returns whether it was killed."""
+    process = start(recipe)
+    output = ""
+    for line in process.stdout:
+        output += line
+        if re.match(rf"run.sh: stage {stage}: (?!done before|was )", line):
+            break
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        output += kill(process, way)
+        assert ends(process.pid), way
+        assert "Traceback" not in output, output
+        return True
+    output += process.stdout.read()
+    assert process.returncode == 0, output
+    return False
+
+
+def made_by(recipe):
+    """All that a run leaves, as bytes or tables that can be compared."""
+    data, exp = recipe / "data" / "espeak-2mix", recipe / "exp" / "espeak-2mix_small"
+    files = [p for p in data.rglob("*") if p.suffix in (".wav", ".csv", ".txt")]
+    made = {str(path.relative_to(data)): path.read_bytes() for path in files}
+    for split in ("tt", "tr"):
+        made[f"scores {split}"] = (exp / f"eval_{split}" / "metrics.csv").read_bytes()
+    log = pd.read_csv(exp / "metrics.csv")[["epoch", "step", "lr", "loss", "val_loss"]]
+    results = pd.read_csv(recipe / "results" / "espeak-2mix_small.csv").drop(columns=CHANGING)
+    weights = torch.load(exp / "best_model.pth", weights_only=True)["state_dict"]
+    left = [p.name for p in recipe.rglob(".*") if p.name.startswith((".partial-", ".mixing-"))]
+    return made, log, results, weights, left
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    recipe = copy_recipe(tmp_path_factory.mktemp("whole") / "speech separation")
+    result = run(recipe, *COMMAND)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return made_by(recipe)
+
+
+def assert_same(found, expected):
+    assert found[0].keys() == expected[0].keys()
+    different = [name for name in expected[0] if found[0][name] != expected[0][name]]
+    assert different == []
+    pd.testing.assert_frame_equal(found[1], expected[1], rtol=1e-6)
+    pd.testing.assert_frame_equal(found[2], expected[2])
+    for name, value in expected[3].items():
+        np.testing.assert_allclose(found[3][name], value, rtol=1e-6, atol=1e-7)
+    assert found[4] == []
+
+
+def test_killed_runs_end_as_one_that_was_not(whole, tmp_path, pytestconfig):
+    kills, rng, number = pytestconfig.getoption("kills"), random.Random(0), 0
+    done = 0
+    while done < kills:
+        recipe = copy_recipe(tmp_path / f"{number}" / "speech separation")
+        for stage in STAGES:
+            if done < kills:
+                done += run_and_kill(recipe, stage, WAYS[done % 3], rng.uniform(0, LONGEST))
+        result = run(recipe, *COMMAND)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert_same(made_by(recipe), whole)
+        number += 1
