@@ -6,12 +6,10 @@ beside it, and the result file of the system.
 
 from __future__ import annotations
 
-from separation.process import run_command  # isort: split
+from separation.process import command_line, run_command  # isort: split
 
 import argparse
 import os
-import shlex
-import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -28,10 +26,12 @@ from separation.evaluation.evaluator import (
 from separation.evaluation.results import (
     SystemFacts,
     corpus_and_tag,
+    read_results,
     result_rows,
     trained_epochs,
     write_results,
 )
+from separation.files import check_name
 from separation.inference.separator import PRECISIONS, Separator, pick_device
 from separation.models.facts import count_macs, count_parameters, in_ms, latency
 from separation.models.registry import build_model
@@ -43,7 +43,10 @@ def main() -> None:
     """Parse the command line, evaluate each split, write the result file."""
     arguments = parse_arguments()
     exp_dir: Path = arguments.exp_dir
-    name = exp_dir.resolve().name
+    name = check_name(exp_dir.resolve().name, str(exp_dir))
+    path = arguments.results or ROOT / "results" / f"{name}.csv"
+    if arguments.split and os.path.lexists(path):
+        read_results(path)  # a damaged one is an error now, not after the evaluation
     asked = [f"evaluation.splits=[{arguments.split}]"] if arguments.split else []
     conf = load_resolved(exp_dir, [*arguments.overrides, *asked])
     settings = conf["evaluation"]
@@ -71,7 +74,7 @@ def main() -> None:
         epochs=trained_epochs(exp_dir),
         commit=commit_name(),
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
-        command=os.environ.get("RECIPE_COMMAND") or shlex.join(["python", *sys.argv]),
+        command=command_line(),
         data_fingerprint=read_fingerprint(wav_dir),
     )
     # One split, or another precision, is less than stage 4 or something else.
@@ -85,7 +88,6 @@ def main() -> None:
         scores = evaluate_split(separator, table, folder, settings, conf["nj"])
         rows.append(result_rows(scores, split, facts))
         print(f"{split}: {folder / 'metrics.csv'}")
-    path = arguments.results or ROOT / "results" / f"{name}.csv"
     results = pd.concat([frame.astype(object) for frame in rows])
     write_results(path, results, keep_other_splits=bool(arguments.split))
     if whole:

@@ -18,7 +18,7 @@ from separation.config import ROOT, load_resolved
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.evaluation.results import corpus_and_tag
-from separation.files import alone, atomic_path, visible
+from separation.files import alone, atomic_path, check_name, visible
 from separation.report.page import SystemPage, find_examples, write_page
 from separation.report.plots import improvement_plot, training_curve
 from separation.report.tables import load_results, terminal_text, write_markdown
@@ -32,10 +32,14 @@ def main() -> None:
     parser.add_argument("--exp_root", type=Path, default=ROOT / "exp", help="may be missing")
     arguments = parser.parse_args()
     problems = Problems(keep_going=True)
+    if not arguments.results_dir.is_dir():
+        raise RecipeError(f"{arguments.results_dir}: no such folder; stage 4 makes it")
     with alone(arguments.results_dir, "reporting"):
         results = load_results(arguments.results_dir, problems)
         systems = []
-        for exp_dir in (p for p in visible(arguments.exp_root, "*") if (p / "conf.yaml").exists()):
+        for exp_dir in visible(arguments.exp_root, "*"):
+            if not os.path.lexists(exp_dir / "conf.yaml"):
+                continue
             try:
                 systems.append(report_system(exp_dir, problems))
             except RecipeError as error:
@@ -53,7 +57,8 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
 
     What is damaged is left out, and added to ``problems``.
     """
-    corpus, tag = corpus_and_tag(exp_dir.resolve().name, load_resolved(exp_dir)["corpus"]["name"])
+    name = check_name(exp_dir.resolve().name, str(exp_dir))
+    corpus, tag = corpus_and_tag(name, load_resolved(exp_dir)["corpus"]["name"])
     plots, examples = {}, []
     epochs = read_if_there(exp_dir / "metrics.csv", TRAINING_LOG, problems)
     if epochs is not None:

@@ -175,7 +175,7 @@ NO_FILE = {
 NO_TABLE = {
     "Latin-1": (encode("latin-1"), "not a text file"),
     "UTF-16": (encode("utf-16"), "not a text file"),
-    "UTF-16 without a mark": (encode("utf-16-le"), ""),
+    "UTF-16 without a mark": (encode("utf-16-le"), "not a text file"),
     "NUL": (rewrite(lambda text: text[:-9] + "\0" + text[-9:]), "NUL"),
     "huge field": (rewrite(lambda text: text + "x" * 200_000 + "\n"), "field larger than"),
     "too long a row": (rewrite(longer), ":2: ... cells, but"),
@@ -327,7 +327,8 @@ def block(name, new):
         start = lines.index(f"{name}:")
         depth = len(name) - len(name.lstrip())
         end = start + 1
-        while end < len(lines) and lines[end].startswith(" " * (depth + 1)):
+        inside = (" " * (depth + 1), " " * depth + "- ")  # items of a list are not indented
+        while end < len(lines) and lines[end].startswith(inside):
             end += 1
         return "\n".join([*lines[:start], new, *lines[end:], ""])
 
@@ -347,6 +348,9 @@ CONFIGURATION = {
     "corpus null": (block("corpus", "corpus: null"), "corpus"),
     "corpus a list": (block("corpus", "corpus: [1]"), "corpus"),
     "net_conf a text": (block("net_conf", "net_conf: small"), "net_conf"),
+    "metrics empty": (block("  metrics", "  metrics: []"), "evaluation.metrics"),
+    "metrics of lists": (block("  metrics", "  metrics: [[1], {}]"), "evaluation.metrics"),
+    "splits": (block("  splits", "  splits: [null]"), "evaluation.splits"),
     "max_mixtures null": (block("  max_mixtures", "  max_mixtures: null"), "max_mixtures"),
     "max_mixtures text": (block("  max_mixtures", "  max_mixtures: {tt: x}"), "max_mixtures.tt"),
     "max_mixtures less": (block("  max_mixtures", "  max_mixtures: {tt: -1}"), "max_mixtures"),

@@ -75,8 +75,8 @@ nj: 0
 model: toy
 corpus: {name: "", default_tag: small, corpus_dir: "", levels_file: "", keep_going: false,
   sample_rate: 8000, mode: min, n_src: 2}
-net_conf: {N: 16, L: 2, B: 1, H: 1, P: 1, X: 1, R: 1, norm: gln, activate: relu, causal: false,
-  num_spks: 2}
+net_conf: {N: 16, L: 2, B: 1, H: 1, Sc: 0, P: 1, X: 1, R: 1, norm: gln, activate: relu,
+  causal: false, num_spks: 2}
 optim: {lr: 1.0e-3}
 training: {max_epochs: 2, precision: auto, accelerator: auto, devices: 1, num_nodes: 1}
 evaluation: {splits: [tt], metrics: [si_sdr]}

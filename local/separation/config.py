@@ -26,6 +26,7 @@ REQUIRED = [
     *(f"net_conf.{key}" for key in ("N", "L", "B", "H", "Sc", "P", "X", "R", "num_spks")),
     *(f"net_conf.{key}" for key in ("norm", "activate", "causal")),
 ]
+LARGEST_YAML = 10_000  # values of a file
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -94,15 +95,33 @@ def save_resolved(conf: Conf, path: Path) -> None:
 
 def read_yaml(path: Path) -> Conf:
     """Read a YAML file that holds a mapping."""
-    text = read_text(path)
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    content = _parse_yaml(read_text(path), str(path))
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: must hold keys and values")
+    return content
+
+
+def _parse_yaml(text: str, source: str) -> Any:
+    """Read YAML; a small file whose aliases stand for gigabytes is refused.
+
+    Raises:
+        RecipeError: names the source.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RecipeError(f"{source}: not YAML: {error}") from error
+    count, left = 0, [content]
+    while left:
+        count += 1
+        value = left.pop()
+        left += (
+            value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+        )
+        if count > LARGEST_YAML:
+            raise RecipeError(f"{source}: more than {LARGEST_YAML} values, aliases included")
     return content
 
 
@@ -140,10 +159,7 @@ def _override(conf: Conf, overrides: list[str]) -> Conf:
         key, equals, text = item.partition("=")
         if not equals or not key:
             raise RecipeError(f"override '{item}': write key=value, such as optim.lr=5e-4")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"override '{item}': the value is not YAML") from error
+        value = _parse_yaml(text, f"override '{item}'")
         nested: Conf = {}
         place = nested
         *parents, last = key.split(".")

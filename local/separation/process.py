@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -46,6 +47,12 @@ def parallel(nj: int, **options: Any) -> Any:
     from joblib import Parallel  # not at the top: scripts import this module before packages
 
     return Parallel(n_jobs=nj or -1, initializer=end_with, initargs=(os.getpid(),), **options)
+
+
+def command_line() -> str:
+    """The command that the user gave; bytes of file names that are not UTF-8 have escapes."""
+    command = os.environ.get("RECIPE_COMMAND") or shlex.join(["python", *sys.argv])
+    return command.encode(errors="backslashreplace").decode()
 
 
 def begin_script() -> None:

@@ -12,8 +12,6 @@ import fcntl
 import json
 import os
 import platform
-import shlex
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import IO, Any
 from separation.config import BASE, Conf, load_corpus_config, read_yaml
 from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.process import command_line
 
 LAST_STAGE = 5
 LOCK = ".lock"
@@ -118,7 +117,7 @@ def lock(folder: Path, doing: str, shared: bool = False) -> IO[str]:
         RecipeError: another process has the folder; names it.
     """
     try:
-        file = open(folder / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 - outlives this function
+        file = open(folder / LOCK, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 - outlives this function
     except OSError as error:
         if shared and error.errno in (errno.EACCES, errno.EROFS):  # nobody can write there
             return open(os.devnull, encoding="utf-8")
@@ -136,8 +135,7 @@ def lock(folder: Path, doing: str, shared: bool = False) -> IO[str]:
     if not shared:
         file.truncate(0)
     since = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-    command = os.environ.get("RECIPE_COMMAND") or shlex.join(sys.argv)
-    command = " ".join(command.split())
+    command = " ".join(command_line().split())
     file.write(f"process {os.getpid()} on {platform.node()}, {doing} since {since}: {command}\n")
     file.flush()
     return file

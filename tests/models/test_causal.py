@@ -3,16 +3,17 @@
 import pytest
 import torch
 
-from separation.config import load_config, system_tags
+from separation.config import load_config
 from separation.models.facts import latency
 from separation.models.registry import build_model
+from separation.tree import tags
 
 SMALL = [
     *["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=3", "net_conf.R=2"],
     "net_conf.Sc=6",
 ]
 VARIANTS = {
-    **{tag: (tag, []) for tag in system_tags()},
+    **{tag: (tag, []) for tag in tags()},
     "frame norm": ("causal", ["net_conf.norm=cln_frame"]),
     "left padding": ("convtasnet", ["net_conf.norm=bn", "net_conf.padding=left"]),
     "without affine": ("deep_causal", ["net_conf.affine=false"]),

@@ -7,7 +7,7 @@ import torch
 from asteroid.models import ConvTasNet
 
 import describe
-from separation.config import load_config, system_tags
+from separation.config import load_config
 from separation.models.facts import (
     count_macs,
     count_parameters,
@@ -17,6 +17,7 @@ from separation.models.facts import (
     receptive_field,
 )
 from separation.models.registry import build_model
+from separation.tree import tags
 
 # Luo and Mesgarani (2019), table II: overrides, millions of parameters, receptive field in ms
 PAPER = [
@@ -133,7 +134,7 @@ def test_describe_prints_a_row_a_system(monkeypatch, capsys):
     ]
     assert table[0] == describe.COLUMNS
     rows = {row[0]: row[1:] for row in table[2:]}
-    assert sorted(rows) == system_tags()
+    assert sorted(rows) == tags()
     assert rows["paper"][0] == "5.05 M"
     assert rows["paper"][2:] == ["1532", "whole utterance"]
     assert rows["causal"][2:] == ["1275", "5"]

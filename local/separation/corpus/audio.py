@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +29,23 @@ class AudioInfo:
     subtype: str
 
 
+@contextlib.contextmanager
+def quiet_decoder(path: str | Path) -> Iterator[None]:
+    """Keep off the terminal what libmpg123 prints of every odd byte of an MP3 file."""
+    if Path(path).suffix.lower() != ".mp3":
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def audio_info(path: str | Path) -> AudioInfo:
     """Read the header of an audio file.
 
@@ -34,7 +54,8 @@ def audio_info(path: str | Path) -> AudioInfo:
     """
     require_file(Path(path))
     try:
-        info = soundfile.info(os.fsencode(path))
+        with quiet_decoder(path):
+            info = soundfile.info(os.fsencode(path))
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
         raise RecipeError(f"{path}: cannot be read as audio") from error
     return AudioInfo(info.frames, info.samplerate, info.channels, info.format, info.subtype)
@@ -51,9 +72,14 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
     """
     info = audio_info(path)
     try:
-        samples, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
+        with quiet_decoder(path):
+            samples, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise RecipeError(f"{path}: cannot be decoded; the file is damaged or cut short") from error
+    except MemoryError as error:
+        raise RecipeError(
+            f"{path}: not enough memory for the {info.frames} samples that its header promises"
+        ) from error
     if samples.shape[0] == 0:
         raise RecipeError(f"{path}: no samples in it")
     if samples.shape[0] != info.frames or _cut_short(path, info):
@@ -96,7 +122,7 @@ def load_resampled(path: str | Path, sample_rate: int) -> np.ndarray:
 def write_int16(path: str | Path, samples: np.ndarray, sample_rate: int) -> None:
     """Write samples of shape ``(time,)`` as a 16-bit file, round(2^15 x), whole or not at all."""
     with atomic_path(path) as temporary:
-        soundfile.write(temporary, to_int16(samples), sample_rate, subtype="PCM_16")
+        soundfile.write(os.fsencode(temporary), to_int16(samples), sample_rate, subtype="PCM_16")
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:

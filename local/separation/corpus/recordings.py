@@ -7,7 +7,6 @@ name of its own, ``<speaker>/<speaker>_<its place and name>``, without spaces; `
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import io
@@ -23,7 +22,7 @@ import soundfile
 from joblib import delayed
 from tqdm import tqdm
 
-from separation.corpus.audio import audio_info, read_channels, write_int16
+from separation.corpus.audio import audio_info, quiet_decoder, read_channels, write_int16
 from separation.errors import RecipeError
 from separation.files import check_name, read_text
 from separation.process import parallel
@@ -205,7 +204,8 @@ def _plain(name: str) -> str:
 def _decode_mp3(source: Path, frames: int) -> np.ndarray:
     """Decode ``frames`` samples, but for one frame of the format; float32 ``(channel, time)``."""
     try:
-        samples = soundfile.read(source, dtype="float32", always_2d=True)[0].T
+        with quiet_decoder(source):
+            samples = soundfile.read(source, dtype="float32", always_2d=True)[0].T
     except soundfile.LibsndfileError as error:
         raise RecipeError(f"{source}: cannot be decoded; the file is damaged") from error
     if samples.shape[1] < frames - MP3_FRAME:
@@ -215,24 +215,8 @@ def _decode_mp3(source: Path, frames: int) -> np.ndarray:
     return samples
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what a C library prints off the terminal; libmpg123 reports every odd byte."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
-
-
 def _try(recording: Recording, sources_dir: Path, mixdown: bool) -> tuple[str, str]:
     try:
-        with _quiet():
-            return place_recording(recording, sources_dir, mixdown), ""
+        return place_recording(recording, sources_dir, mixdown), ""
     except RecipeError as error:
         return "", str(error)

@@ -39,7 +39,7 @@ SPEED_SECONDS = 20.0
 def check_metrics(names: list[str]) -> None:
     """Raise a :class:`RecipeError` for a name that is not one of :data:`METRICS`."""
     for name in names:
-        if name not in METRICS:
+        if str(name) not in METRICS:
             hint = nearest(str(name), METRICS)
             raise RecipeError(
                 f"evaluation.metrics: unknown '{name}'{hint}; known: {', '.join(METRICS)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ from separation.files import atomic_path
 
 # Bits of the integer formats.
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+RATES = (1000, 768_000)  # Hz; resampling from and to others takes memory without end
 UNLIMITED = ("FLOAT", "DOUBLE")
 
 
@@ -22,8 +24,8 @@ def check_recording(path: Path, mixdown: bool) -> AudioInfo:
     """Read the header of a recording and see that it can be separated and its format written.
 
     Raises:
-        RecipeError: missing, not audio, empty, several channels without ``mixdown``, or a format
-            that can be read only.
+        RecipeError: missing, not audio, empty, several channels without ``mixdown``, an absurd
+            rate, or a format that can be read only.
     """
     info = audio_info(path)
     if info.frames == 0:
@@ -31,6 +33,11 @@ def check_recording(path: Path, mixdown: bool) -> AudioInfo:
     if info.channels > 1 and not mixdown:
         raise RecipeError(
             f"{path}: {info.channels} channels; --mixdown averages them before separation"
+        )
+    lowest, highest = RATES
+    if not lowest <= info.sample_rate <= highest:
+        raise RecipeError(
+            f"{path}: {info.sample_rate} Hz; rates from {lowest} to {highest} Hz can be separated"
         )
     if not soundfile.check_format(info.format, info.subtype):
         raise RecipeError(
@@ -105,7 +112,7 @@ def write_sources(
         for path, source in zip(paths, sources, strict=True):
             temporary = stack.enter_context(atomic_path(path))
             soundfile.write(
-                temporary,
+                os.fsencode(temporary),
                 _samples(source, info.subtype),
                 sample_rate,
                 format=info.format,

@@ -36,6 +36,7 @@ figure img { width: 100%; display: block; }
 audio { width: 100%; height: 2rem; }
 figcaption { font-size: .9rem; }
 """
+ENDINGS = (".wav", "_estimate.wav")  # of the files of a source
 SPECTROGRAM_LEGEND = "Spectrograms: 0 Hz at the bottom, half the sample rate at the top."
 
 
@@ -94,10 +95,12 @@ def find_examples(eval_dir: Path, table: pd.DataFrame, problems: Problems) -> li
     found = []
     for row in table.to_dict("records"):
         folder = eval_dir / "examples" / row["mixture_ID"]
-        if not (folder / "mix.wav").is_file():
+        estimates = visible(folder, "s*_estimate.wav")
+        if not estimates:
             continue
+        references = [folder / f"s{i + 1}{end}" for i in range(len(estimates)) for end in ENDINGS]
         try:
-            for path in visible(folder, "*.wav"):
+            for path in [folder / "mix.wav", *references]:
                 read_audio(path)
         except RecipeError as error:
             problems.add(str(error))

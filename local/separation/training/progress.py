@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import shlex
 import subprocess
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +20,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from separation.config import ROOT
 from separation.files import atomic_path
+from separation.process import command_line
 from separation.training.system import SeparationSystem
 
 log = logging.getLogger("separation")
@@ -113,9 +112,8 @@ def set_up_logging(log_file: Path) -> None:
 def write_environment(path: Path, fingerprint: str) -> None:
     """Write down versions, commit, command line and the fingerprint of the data."""
     packages = ("asteroid", "torch", "pytorch-lightning", "numpy", "pandas", "pb_bss_eval")
-    command = os.environ.get("RECIPE_COMMAND") or shlex.join(sys.argv)
     lines = [
-        f"command: {command}",
+        f"command: {command_line()}",
         f"commit: {commit_name()}",
         f"data: {fingerprint}",
         f"python: {platform.python_version()}",
