@@ -552,6 +552,15 @@ def test_leftovers_of_killed_runs_are_no_results(world, run):
     assert run("report", arguments) == (0, "", [])
 
 
+def test_an_experiment_whose_name_has_a_backslash_is_named(world, run):
+    """It is a separator elsewhere, so no name of a file may have one."""
+    world.exp_dir.rename(world.exp_dir.with_name("a\\b"))
+    results, experiments = world.root / "results", world.root / "exp"
+    status, line, others = run("report", ["--results_dir", results, "--exp_root", experiments])
+    assert status == 1 and "1 problems" in line
+    assert any("leads to another folder, so it cannot name a file" in text for text in others)
+
+
 HOSTILE = [
     "a|b",
     "a`b``c",
@@ -560,7 +569,6 @@ HOSTILE = [
     "[a](javascript:b)",
     "*a*",
     "&lt;",
-    "a\\|b",
 ]
 
 

@@ -54,7 +54,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Several:
-    """A list without doubles, of names or of anything; empty only where ``may_be_empty``."""
+    """A list of names without doubles; empty only where ``may_be_empty``."""
 
     names: tuple[str, ...] = ()
     may_be_empty: bool = False
@@ -63,6 +63,8 @@ class Several:
         """Say what it must be, or nothing where it is that."""
         if not isinstance(value, list):
             return "must be a list, such as [tt]"
+        if not all(isinstance(item, str) for item in value):
+            return "must hold names only"
         if not value and not self.may_be_empty:
             return "must name at least one"
         if len({str(item) for item in value}) < len(value):

@@ -8,6 +8,7 @@ from torch import nn
 from separation.config import load_config
 from separation.models.codec import CodecLayer, DeepConvTasNet
 from separation.models.registry import build_model, save_model
+from separation.tree import tags
 
 SIZE = {"n_src": 2, "n_filters": 16, "bn_chan": 8, "hid_chan": 12, "n_blocks": 2, "n_repeats": 1}
 SMALL = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
@@ -83,7 +84,7 @@ def test_any_program_that_knows_the_class_loads_the_file(tmp_path, tag, gate, di
         torch.testing.assert_close(loaded(wav), model(wav), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("tag"())
+@pytest.mark.parametrize("tag", tags())
 @pytest.mark.parametrize("affine", ["true", "false"])
 def test_gradients_flow_to_every_parameter(tag, affine):
     model = build(tag, f"net_conf.affine={affine}").train()
