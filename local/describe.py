@@ -11,13 +11,8 @@ from separation.process import run_command  # isort: split
 import argparse
 
 from separation.config import load_config
-from separation.models.facts import (
-    count_macs,
-    count_parameters,
-    in_ms,
-    latency,
-    receptive_field,
-)
+from separation.models.architecture import architecture
+from separation.models.complexity import count_macs, count_parameters, in_ms
 from separation.models.registry import build_model
 from separation.report.tables import markdown
 from separation.tree import tags
@@ -41,14 +36,14 @@ def main() -> None:
 def row(corpus: str, tag: str, overrides: list[str]) -> list[str]:
     """The cells of one system."""
     conf = load_config(corpus, tag, None, overrides)
-    net_conf, rate = conf["net_conf"], conf["corpus"]["sample_rate"]
+    settings, rate = architecture(conf), conf["corpus"]["sample_rate"]
     model = build_model(conf)
-    delay = in_ms(latency(net_conf), rate)
+    field, delay = in_ms(settings.receptive_field, rate), in_ms(settings.latency, rate)
     return [
         tag,
         f"{count_parameters(model) / 1e6:.2f} M",
         f"{count_macs(model, rate) / 1e9:.2f}",
-        f"{in_ms(receptive_field(net_conf), rate):.0f}",
+        "whole utterance" if field is None else f"{field:.0f}",
         "whole utterance" if delay is None else f"{delay:g}",
     ]
 

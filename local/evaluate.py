@@ -33,7 +33,8 @@ from separation.evaluation.results import (
 )
 from separation.files import check_name
 from separation.inference.separator import PRECISIONS, Separator, pick_device
-from separation.models.facts import count_macs, count_parameters, in_ms, latency
+from separation.models.architecture import architecture
+from separation.models.complexity import count_macs, count_parameters, in_ms
 from separation.models.registry import build_model
 from separation.stages import Stage, evaluation_settings, lock
 from separation.training.progress import commit_name
@@ -70,7 +71,7 @@ def main() -> None:
         parameters=count_parameters(build_model(conf)),
         macs_per_second=count_macs(separator.model, separator.sample_rate),
         real_time_factor=round(real_time_factor(separator, tables[settings["splits"][0]]), 5),
-        latency_ms=in_ms(latency(conf["net_conf"]), separator.sample_rate),
+        latency_ms=in_ms(architecture(conf).latency, separator.sample_rate),
         epochs=trained_epochs(exp_dir),
         commit=commit_name(),
         date=datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -108,7 +108,7 @@ def test_a_missing_backend_is_named(monkeypatch):
         run(monkeypatch, "inference", "--backends", "openvino", "onnxruntime")
 
 
-@pytest.mark.parametrize("overrides", [(), ("net_conf.codec_layers=2",)])
+@pytest.mark.parametrize("overrides", [(), ("net_conf.deep_layers=2",)])
 @pytest.mark.parametrize(
     ("name", "shown"), [("openvino", "OpenVINO"), ("onnxruntime", "ONNX Runtime")]
 )

@@ -41,7 +41,7 @@ def test_the_block_of_the_papers_letters_is_taken_as_it_stands(tmp_path):
     net_conf = load(tag="mine", conf_file=path)["net_conf"]
     block = yaml.safe_load(BLOCK)["net_conf"]
     assert {key: net_conf[key] for key in block} == block
-    assert net_conf["Sc"] == 128
+    assert net_conf["Sc"] == 0
 
 
 @pytest.mark.parametrize("text", ["5e-4", "0.0005", "5.0e-4"])
@@ -68,8 +68,8 @@ def test_three_speakers_need_one_option():
         ("net_conf.causal=1", "'net_conf.causal' must be true or false"),
         ("net_conf=5", "'net_conf' must hold keys and values"),
         ("optim.lr", "write key=value"),
-        ("data.split=some", "data.split is 'some': known: random, all"),
-        ("model=[convtasnet]", "'model' must be a text"),
+        ("data.chunking=some", "data.chunking is 'some': known: random, all"),
+        ("model=[convtasnet]", r"command line: model is '\[convtasnet\]'"),
         ("corpus.n_mixtures.tr=-1", "corpus.n_mixtures is .*: tr must be 0 or more"),
         ("corpus.shares={dev: 0.5}", "unknown key 'corpus.shares.dev'"),
         ("evaluation.splits=[]", "evaluation.splits is '\\[\\]': must name at least one"),

@@ -13,7 +13,7 @@ from tiny_corpus import make_corpus
 
 TINY = (
     "net_conf.N=16 net_conf.B=8 net_conf.H=12 net_conf.X=2 net_conf.R=1 data.chunk_size=2000"
-    " data.least=1000 data.batch_size=2 data.dynamic_mixing=false data.epoch_size=0"
+    " data.min_length=1000 data.batch_size=2 data.dynamic_mixing=false data.epoch_size=0"
     " data.speed_range=0 training.accelerator=cpu training.precision=fp32 training.max_minutes=0"
     " training.max_epochs=1 optim.schedule=plateau nj=1 evaluation.metrics=[si_sdr]"
     " evaluation.splits=[tt] evaluation.n_examples=1"

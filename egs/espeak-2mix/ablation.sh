@@ -18,8 +18,8 @@ seeds=(0 1) systems=(
   "cln_frame net_conf.norm=cln_frame"
   "L20 net_conf.L=20"
   "L16 net_conf.L=16"
-  "deep_dilated net_conf.codec_layers=2"
-  "deep_undilated net_conf.codec_layers=2 net_conf.codec_dilated=false"
+  "deep_dilated net_conf.deep_layers=2"
+  "deep_undilated net_conf.deep_layers=2 net_conf.deep_dilated=false"
 )
 compare "ablation.sh $minutes" \
   "Ablation of conf/small.yaml on espeak-2mix, $minutes minutes of training each" \

@@ -14,18 +14,24 @@ import yaml
 
 from separation.errors import RecipeError, nearest
 from separation.files import atomic_path, check_name, read_text, require_file
+from separation.models.architecture import keys, required
 from separation.ranges import check_values
 from separation.tree import ROOT, corpora, tags
 
 BASE = ROOT / "conf" / "base.yaml"
 Conf = dict[str, Any]
-# Keys that every experiment has, since without them nobody knows what was trained.
+# Keys that every experiment has besides those of its net_conf, since without them nobody knows what
+# was trained.
 REQUIRED = [
     *("seed", "model"),
     *(f"corpus.{key}" for key in ("name", "sample_rate", "mode", "n_src")),
-    *(f"net_conf.{key}" for key in ("N", "L", "B", "H", "Sc", "P", "X", "R", "num_spks")),
-    *(f"net_conf.{key}" for key in ("norm", "activate", "causal")),
 ]
+RENAMED = {  # keys of earlier versions, which experiments from then still have
+    "data.split": "data.chunking",
+    "data.least": "data.min_length",
+    **{f"net_conf.codec_{key}": f"net_conf.deep_{key}" for key in ("layers", "kernel", "dilated")},
+    "net_conf.codec_gate": "net_conf.deep_gate",
+}
 LARGEST_YAML = 10_000  # values of a file
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
@@ -42,7 +48,6 @@ def load_config(corpus: str, tag: str, conf_file: Path | None, overrides: list[s
     Raises:
         RecipeError: unknown corpus, tag or key, or a value of the wrong type.
     """
-    conf = _base_and_corpus(corpus)
     path = conf_file or ROOT / "conf" / f"{tag}.yaml"
     if not path.is_file():
         if conf_file:
@@ -52,19 +57,28 @@ def load_config(corpus: str, tag: str, conf_file: Path | None, overrides: list[s
             f"--tag {tag}: there is no conf/{tag}.yaml{nearest(tag, known)};"
             f" tags there are: {', '.join(known)}; for another give --conf FILE"
         )
-    _merge(conf, read_yaml(path), str(path))
+    system = read_yaml(path)
+    model, source = system.get("model"), str(path)
+    for item in overrides:
+        if item.startswith("model="):
+            model, source = item.removeprefix("model="), "command line"
+    conf = _base_and_corpus(corpus, model, source)
+    _merge(conf, system, str(path))
     return _finish(conf, overrides)
 
 
 def load_corpus_config(corpus: str, overrides: list[str]) -> Conf:
-    """Merge base <- corpus <- overrides: what stages 0 to 2 need."""
-    return _finish(_base_and_corpus(corpus), overrides)
+    """Merge base <- corpus <- overrides: what stages 0 to 2 need, to which networks are all one."""
+    of_networks = ("model=", "net_conf.")
+    return _finish(
+        _base_and_corpus(corpus), [item for item in overrides if not item.startswith(of_networks)]
+    )
 
 
 def load_resolved(exp_dir: Path, overrides: list[str] | None = None) -> Conf:
     """Read the resolved configuration of an experiment folder, with overrides on top.
 
-    Keys added since it was written take their defaults.
+    Keys added since it was written take their defaults; renamed ones have their new names.
 
     Raises:
         RecipeError: missing, damaged, or without a key that every experiment has.
@@ -72,19 +86,35 @@ def load_resolved(exp_dir: Path, overrides: list[str] | None = None) -> Conf:
     path = exp_dir / "conf.yaml"
     require_file(path, "train first (stage 3), or give another --exp_dir")
     written = read_yaml(path)
+    _rename(written)
     for key in REQUIRED:
-        place: Any = written
-        for name in key.split("."):
-            if not isinstance(place, dict) or place.get(name) is None:
-                raise RecipeError(f"{path}: key '{key}' is missing; it says what was trained")
-            place = place[name]
+        _require(written, key, path)
     conf = read_yaml(BASE)
+    conf["net_conf"] = keys(str(written["model"]), str(path))
+    for key in required(written["model"]):
+        _require(written, f"net_conf.{key}", path)
     _merge(conf, written, str(path), new_keys=True)
     check_values(conf, str(path))
     check_name(conf["corpus"]["name"], f"{path}: corpus.name")
     _override(conf, overrides or [])
     check_values(conf)
     return conf
+
+
+def _rename(written: Conf) -> None:
+    """Give the keys of an earlier version their names of today, in place."""
+    for old, new in RENAMED.items():
+        block, name = old.split(".")
+        if isinstance(written.get(block), dict) and name in written[block]:
+            written[block][new.partition(".")[2]] = written[block].pop(name)
+
+
+def _require(written: Conf, key: str, path: Path) -> None:
+    place: Any = written
+    for name in key.split("."):
+        if not isinstance(place, dict) or place.get(name) is None:
+            raise RecipeError(f"{path}: key '{key}' is missing; it says what was trained")
+        place = place[name]
 
 
 def save_resolved(conf: Conf, path: Path) -> None:
@@ -125,7 +155,14 @@ def _parse_yaml(text: str, source: str) -> Any:
     return content
 
 
-def _base_and_corpus(corpus: str) -> Conf:
+def _base_and_corpus(corpus: str, model: Any = None, source: str = "") -> Conf:
+    """Merge base <- corpus.
+
+    Args:
+        corpus: a folder of ``egs/``.
+        model: the architecture, whose keys ``net_conf`` then has; None: that of the base.
+        source: where the architecture is named.
+    """
     conf = read_yaml(BASE)
     path = ROOT / "egs" / corpus / "conf.yaml"
     if corpus not in corpora():
@@ -133,11 +170,12 @@ def _base_and_corpus(corpus: str) -> Conf:
             f"--corpus {corpus}: there is no such corpus{nearest(corpus, corpora())};"
             f" there are: {' '.join(corpora())}"
         )
-    facts = read_yaml(path)
-    # A corpus may have facts of its own; they become known keys for what is merged later.
-    for key, value in (facts.get("corpus") or {}).items():
+    conf["net_conf"] = keys(str(model or conf["model"]), source)
+    settings = read_yaml(path)
+    # A corpus may have settings of its own; they become known keys for what is merged later.
+    for key, value in (settings.get("corpus") or {}).items():
         conf["corpus"].setdefault(key, deepcopy(value))
-    _merge(conf, facts, str(path))
+    _merge(conf, settings, str(path))
     conf["corpus"]["name"] = corpus
     return conf
 
@@ -146,11 +184,11 @@ def _finish(conf: Conf, overrides: list[str]) -> Conf:
     n_src_before = conf["corpus"]["n_src"]
     _override(conf, overrides)
     check_values(conf)
-    # --n_src 3 alone is enough: the network separates what the corpus mixes.
-    if conf["corpus"]["n_src"] != n_src_before and not any(
-        item.startswith("net_conf.num_spks=") for item in overrides
-    ):
-        conf["net_conf"]["num_spks"] = conf["corpus"]["n_src"]
+    # The network separates what the corpus mixes; --n_src 3 alone is enough.
+    n_src, net_conf = conf["corpus"]["n_src"], conf["net_conf"]
+    asked = any(item.startswith("net_conf.num_spks=") for item in overrides)
+    if not net_conf["num_spks"] or (n_src != n_src_before and not asked):
+        net_conf["num_spks"] = n_src
     return conf
 
 
@@ -179,7 +217,9 @@ def _merge(
         if key not in conf and new_keys:
             conf[key] = value
         elif key not in conf:
-            raise RecipeError(f"{source}: unknown key '{name}'{nearest(str(key), map(str, conf))}")
+            today = f"; it is '{RENAMED[name]}' now" if name in RENAMED else ""
+            hint = today or nearest(str(key), map(str, conf))
+            raise RecipeError(f"{source}: unknown key '{name}'{hint}")
         elif isinstance(conf[key], dict):
             if not isinstance(value, dict):
                 raise RecipeError(f"{source}: '{name}' must hold keys and values")
@@ -218,5 +258,5 @@ def _converted(value: Any, default: Any, name: str, source: str) -> Any:
 
 def wav_folder(data_dir: Path, conf: Conf) -> Path:
     """Where the mixtures of a corpus are: ``<data_dir>/wav8k/min`` for 8 kHz and ``mode: min``."""
-    facts = conf["corpus"]
-    return data_dir / f"wav{facts['sample_rate'] / 1000:g}k" / facts["mode"]
+    corpus = conf["corpus"]
+    return data_dir / f"wav{corpus['sample_rate'] / 1000:g}k" / corpus["mode"]

@@ -81,7 +81,7 @@ def test_shorter_than_least_is_left_out(manifest):
     least = manifest["length"].max()
     dataset = chunks(manifest, 3000, "random", least)
     assert len(dataset) == (manifest["length"] >= least).sum() < len(manifest)
-    with pytest.raises(RecipeError, match="data.least=99999"):
+    with pytest.raises(RecipeError, match="data.min_length=99999"):
         chunks(manifest, 3000, "random", 99999)
 
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from separation.models import blocks, compiled
 from separation.models.blocks import FoldedBlock, suits_convolution
+from separation.models.convtasnet import fix_norms
 from separation.models.fast import speed_up
-from separation.models.net_conf import fix_norms
 from separation.models.ragged import ragged
 
 

@@ -1,24 +1,21 @@
-"""Who hears the future, to the sample; and lengths."""
+"""Causality to the sample, and output lengths."""
 
 import pytest
 import torch
 
 from separation.config import load_config
-from separation.models.facts import latency
-from separation.models.registry import build_model
+from separation.models.architecture import architecture
 from separation.tree import tags
+from small_networks import small_conf, small_network
 
-SMALL = [
-    *["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=3", "net_conf.R=2"],
-    "net_conf.Sc=6",
-]
+DEEPER = ["net_conf.X=3", "net_conf.R=2", "net_conf.Sc=6"]
 VARIANTS = {
     **{tag: (tag, []) for tag in tags()},
     "frame norm": ("causal", ["net_conf.norm=cln_frame"]),
     "left padding": ("convtasnet", ["net_conf.norm=bn", "net_conf.padding=left"]),
     "without affine": ("deep_causal", ["net_conf.affine=false"]),
-    "gated": ("deep_causal", ["net_conf.codec_gate=glu", "net_conf.codec_dilated=false"]),
-    "two taps": ("deep_causal", ["net_conf.P=2", "net_conf.codec_kernel=2", "net_conf.L=16"]),
+    "gated": ("deep_causal", ["net_conf.deep_gate=glu", "net_conf.deep_dilated=false"]),
+    "two taps": ("deep_causal", ["net_conf.P=2", "net_conf.deep_kernel=2", "net_conf.L=16"]),
     "softmax": ("causal", ["net_conf.activate=softmax", "net_conf.Sc=0", "net_conf.L=2"]),
     "symmetric": ("convtasnet", ["net_conf.norm=bn"]),
     "global norm, left padding": ("convtasnet", ["net_conf.padding=left"]),
@@ -27,9 +24,9 @@ VARIANTS = {
 
 def build(name, *more):
     tag, overrides = VARIANTS[name]
-    torch.manual_seed(0)
-    conf = load_config("espeak-2mix", tag, None, [*SMALL, *overrides, *more])
-    return build_model(conf).eval(), conf["net_conf"]
+    model = load_config("espeak-2mix", tag, None, [])["model"]
+    overrides = [*(DEEPER if model == "convtasnet" else []), *overrides, *more]
+    return small_network(tag, *overrides), architecture(small_conf(tag, *overrides))
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -40,10 +37,10 @@ def test_an_output_sample_sees_its_latency_and_nothing_later(name, length, batch
 
     To the last bit; and the one at that place changes, for an n at which a frame ends.
     """
-    model, net_conf = build(name)
-    delay = latency(net_conf)
+    model, settings = build(name)
+    delay, hop = settings.latency, settings.stride
+    filters = 2 * hop
     wav = torch.randn(batch, length)
-    hop = net_conf["L"] // 2
     with torch.no_grad():
         before = model(wav)
         for n in (0, 1, 700 - 700 % hop - 1, 700 - 700 % hop, 811, length - 1):
@@ -57,20 +54,27 @@ def test_an_output_sample_sees_its_latency_and_nothing_later(name, length, batch
             assert int(changed[0]) >= n - (delay - 1)
             # Where the last sample of a frame changed, its first does; that what comes through many
             # layers from a frame ahead is more than rounding is not said.
-            if delay == net_conf["L"] and n % hop == hop - 1 and n >= delay:
+            if delay == filters and n % hop == hop - 1 and n >= delay:
                 assert int(changed[0]) == n - (delay - 1)
             assert int(changed[0]) <= n
-            if delay > net_conf["L"] and n > delay:
-                assert int(changed[0]) < n - (net_conf["L"] - 1), "it does look ahead"
-    assert (delay is None) == (net_conf["norm"] == "gln")
-    assert (delay == net_conf["L"]) == (net_conf["causal"] or name == "left padding")
+            if delay > filters and n > delay:
+                assert int(changed[0]) < n - (filters - 1), "it does look ahead"
+    assert (delay is None) == (getattr(settings, "norm", "gln") == "gln")
+    assert (delay == filters) == (settings.causal or name == "left padding")
 
 
 @pytest.mark.parametrize(
-    ("name", "layers", "longest"), [("convtasnet", 0, 5000), ("causal", 1, 1000)]
+    ("name", "overrides", "longest"),
+    [
+        ("convtasnet", ["net_conf.X=1", "net_conf.R=1"], 5000),
+        ("causal", ["net_conf.X=1", "net_conf.R=1", "net_conf.deep_layers=1"], 1000),
+        ("dprnn", [], 300),
+        ("sudormrf", ["net_conf.B=1"], 300),
+        ("sudormrf", ["net_conf.B=1", "net_conf.variant=original"], 300),
+    ],
 )
-def test_output_is_as_long_as_the_input(name, layers, longest):
-    model, _ = build(name, "net_conf.X=1", "net_conf.R=1", f"net_conf.codec_layers={layers}")
+def test_output_is_as_long_as_the_input(name, overrides, longest):
+    model, _ = build(name, *overrides)
     with torch.inference_mode():
         for length in range(1, longest + 1):
             assert model(torch.zeros(1, length)).shape == (1, 2, length)
@@ -104,7 +108,7 @@ def test_a_ragged_batch_after_a_full_one_is_right_in_a_compiled_network():
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("name", ["convtasnet", "deep", "deep_causal"])
+@pytest.mark.parametrize("name", ["convtasnet", "deep", "deep_causal", "dprnn", "sudormrf"])
 def test_gradients_of_a_ragged_batch_are_those_one_by_one(name):
     model = build(name)[0].double()
     mixtures = [torch.randn(length, dtype=torch.float64) for length in (900, 431)]

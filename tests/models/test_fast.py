@@ -4,13 +4,12 @@ import copy
 
 import pytest
 import torch
-from asteroid.models import ConvTasNet
 from asteroid_filterbanks import Decoder, Encoder, FreeFB
 from torch import nn
 
 from separation.config import ROOT, load_config
 from separation.models import blocks
-from separation.models.convtasnet import WholeConvTasNet
+from separation.models.architecture import architecture
 from separation.models.fast import (
     DepthwiseConv1d,
     FastDecoder,
@@ -20,7 +19,7 @@ from separation.models.fast import (
     keep_freed_memory,
     speed_up,
 )
-from separation.models.net_conf import build_convtasnet
+from separation.models.whole import WHOLE
 from separation.training.losses import PITNegSISDR
 
 TAGS = sorted(path.stem for path in (ROOT / "conf").glob("*.yaml") if path.stem != "base")
@@ -133,14 +132,13 @@ def test_every_system_gives_asteroid_s_estimates_and_gradients(monkeypatch, tag,
     monkeypatch.setattr(blocks, "LARGE_PRODUCT", large)
     monkeypatch.setattr(blocks, "MINDS_LINES", True)
     torch.manual_seed(0)
-    net_conf = load_config("minilibri-2mix", tag, None, [])["net_conf"]
-    fast = build_convtasnet(net_conf, 8000)
+    settings = architecture(load_config("minilibri-2mix", tag, None, []))
+    fast = settings.build(8000)
     stock = copy.deepcopy(fast)  # not sped up
-    if type(fast) is WholeConvTasNet:
-        stock = ConvTasNet(**{**fast.get_model_args(), "sample_rate": 8000})
-        stock.load_state_dict(fast.state_dict())
+    if type(fast) in WHOLE.values():
+        stock.__class__ = type(fast).__bases__[1]
     assert list(speed_up(fast).state_dict()) == list(stock.state_dict())
-    length = net_conf["L"] * 60  # whole frames
+    length = settings.stride * 2 * 60  # whole frames
     mixture, sources = torch.randn(2, length), torch.randn(2, 2, length)
     with torch.no_grad():
         expected = stock(mixture)

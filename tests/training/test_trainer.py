@@ -28,7 +28,7 @@ NET = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_co
 QUICK = [
     *NET,
     "data.chunk_size=2000",
-    "data.least=1000",
+    "data.min_length=1000",
     "data.batch_size=2",
     "data.dynamic_mixing=false",
     "data.epoch_size=0",
@@ -380,7 +380,7 @@ def test_compiling_without_a_compiler_is_said(monkeypatch, data_dir, tmp_path):
         ("training.devices=0", "training.devices is 0: must be 1 or more, 1024 at most"),
         ("training.devices=1000", "training.devices is 1000, but there are .* CPU cores"),
         ("data.chunk_size=99999999999", "data.chunk_size is 99999999999: must be"),
-        ("data.split=foo", "data.split is 'foo'"),
+        ("data.chunking=foo", "data.chunking is 'foo'"),
         ("training.num_nodes=0", "training.num_nodes is 0"),
         ("nj=-3", "nj is -3: must be 0 or more"),
         ("optim.decay_share=0", "optim.decay_share is 0"),

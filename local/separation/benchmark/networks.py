@@ -18,7 +18,7 @@ from statistics import median
 
 import torch
 from asteroid.losses import PITLossWrapper, pairwise_neg_sisdr
-from asteroid.models import BaseModel, ConvTasNet
+from asteroid.models import BaseModel
 from torch import nn
 from torch.utils._triton import has_triton
 
@@ -26,12 +26,14 @@ from separation.benchmark.backends import other_backends
 from separation.benchmark.floor import Peaks, floor_of, measure_peaks, seconds_of
 from separation.benchmark.peers import load_peer
 from separation.config import Conf
+from separation.errors import RecipeError
+from separation.models.architecture import architecture
 from separation.models.bfloat16 import has_units, in_bfloat16
-from separation.models.convtasnet import WholeConvTasNet
 from separation.models.fast import keep_freed_memory
-from separation.models.registry import MODELS, build_model
+from separation.models.registry import build_model
+from separation.models.whole import WHOLE, compile_network
 from separation.report.tables import markdown
-from separation.training.acceleration import compile_masker, make_optimizer
+from separation.training.acceleration import make_optimizer
 
 Timed = dict[str, Callable[[], object]]
 CPU = torch.device("cpu")
@@ -149,6 +151,8 @@ def contenders(
             found["this project, bf16, compiled"] = Contender(
                 lambda: compiled(build_model(conf)), torch.bfloat16, ours=True
             )
+    if peers and conf["model"] != "convtasnet":
+        raise RecipeError(f"--peer: they are Conv-TasNets, and this system is a {conf['model']}")
     for path in peers:
         found[path.resolve().name] = Contender(partial(load_peer, path, conf["net_conf"]))
     return found
@@ -156,15 +160,15 @@ def contenders(
 
 def compiled(model: BaseModel) -> BaseModel:
     """The network as a long training on a GPU has it."""
-    compile_masker(model)
+    compile_network(model)
     return model
 
 
 def stock(conf: Conf) -> nn.Module:
     """The network as Asteroid computes it; a deep one is this project's, of Torch's own layers."""
-    model = MODELS[conf["model"]](conf["net_conf"], conf["corpus"]["sample_rate"])
-    if type(model) is WholeConvTasNet:
-        model.__class__ = ConvTasNet
+    model = architecture(conf).build(conf["corpus"]["sample_rate"])
+    if type(model) in WHOLE.values():
+        model.__class__ = type(model).__bases__[1]
     return model
 
 
@@ -174,7 +178,7 @@ def training_step(contender: Contender, conf: Conf, work: Work) -> Callable[[], 
     fast = {**conf["training"], "fast": contender.ours}
     optimizer = make_optimizer({**conf, "training": fast}, model)
     loss_of = PITLossWrapper(pairwise_neg_sisdr, pit_from="pw_mtx")
-    n_src = conf["net_conf"]["num_spks"]
+    n_src = conf["corpus"]["n_src"]
     sources = torch.randn(work.batch_size, n_src, work.chunk_size, device=work.device)
 
     def step() -> None:
@@ -227,7 +231,7 @@ def _grow(conf: Conf, peers: list[Path], name: str, work: Work) -> float:
     model = contender.make().to(work.device)
     contender = replace(contender, make=lambda: model)
     # What Torch loads on first use, and the optimizer's state.
-    tiny = replace(work, batch_size=1, chunk_size=conf["net_conf"]["L"] * 4)
+    tiny = replace(work, batch_size=1, chunk_size=conf["corpus"]["sample_rate"] // 10)
     training_step(contender, conf, tiny)()
     before = peak_memory(work.device)
     training_step(contender, conf, work)()

@@ -90,16 +90,16 @@ class ShardSampler(Sampler):
 class ChunkDataset(Dataset):
     """Training chunks of ``chunk_size`` samples from the mixtures of a manifest.
 
-    Mixtures shorter than ``least`` are left out; those shorter than a chunk are a shorter chunk,
-    which :func:`collate` pads. Of longer ones, ``split: random`` takes one chunk, whose start is
-    drawn anew every epoch; ``split: all`` takes every chunk, the last one ending with the mixture.
+    Mixtures shorter than ``min_length`` are left out; those shorter than a chunk are a shorter
+    chunk, which :func:`collate` pads. Of longer ones, ``chunking: random`` takes one chunk, whose
+    start is drawn for each epoch; ``all`` takes every chunk, the last one ending with the mixture.
 
     Args:
         manifest: as :func:`separation.corpus.manifest.read_manifest` returns it.
         n_src: sources of a mixture.
         chunk_size: samples.
-        least: samples.
-        split: ``random`` or ``all``.
+        min_length: samples.
+        chunking: ``random`` or ``all``.
         sample_rate: Hz that the files must have.
         seed: of the chunk starts.
     """
@@ -109,14 +109,14 @@ class ChunkDataset(Dataset):
         manifest: pd.DataFrame,
         n_src: int,
         chunk_size: int,
-        least: int,
-        split: str,
+        min_length: int,
+        chunking: str,
         sample_rate: int,
         seed: int,
     ) -> None:
-        self.manifest = manifest[manifest["length"] >= least].reset_index(drop=True)
+        self.manifest = manifest[manifest["length"] >= min_length].reset_index(drop=True)
         if self.manifest.empty:
-            raise RecipeError(f"data.least={least}: no training mixture is that long")
+            raise RecipeError(f"data.min_length={min_length}: no training mixture is that long")
         self.n_src, self.chunk_size, self.sample_rate, self.seed = (
             n_src,
             chunk_size,
@@ -125,7 +125,7 @@ class ChunkDataset(Dataset):
         )
         self.chunks: list[tuple[int, int | None]] = []
         for row, length in enumerate(self.manifest["length"]):
-            if split == "random":
+            if chunking == "random":
                 self.chunks.append((row, None))
             else:
                 last = max(0, length - chunk_size)

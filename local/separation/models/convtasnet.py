@@ -1,57 +1,184 @@
-"""Conv-TasNet (Luo and Mesgarani 2019) by Asteroid, for mixtures of any length."""
+"""Conv-TasNet (Luo and Mesgarani 2019), also with deep encoder and decoder (Kadioglu et al. 2020).
+
+Entry point: :func:`build`. Encoder, masker and decoder are Asteroid's.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from asteroid.models import ConvTasNet
+from asteroid.masknn import TDConvNet, norms
+from asteroid.models import ConvTasNet, register_model
 from torch import nn
 
-from separation.models.ragged import ragged, within
+from separation.models.whole import WholeMixture
+
+if TYPE_CHECKING:
+    from separation.models.architectures.convtasnet import Settings
 
 
-class WholeConvTasNet(ConvTasNet):
-    """Asteroid's ConvTasNet that separates every sample of a mixture of any length.
+def build(settings: Settings, sample_rate: int) -> WholeConvTasNet:
+    """Make the network of checked settings, with fresh weights.
 
-    Asteroid's encoder leaves out the samples after the last whole frame, where its output is zero,
-    and fails on less than one frame. Here the end is padded with zeros to a whole frame, and the
-    padding is cut off the estimates. Lengths that fill their frames give Asteroid's output exactly.
-    Files are Asteroid's.
+    Args:
+        settings: letters of the paper.
+        sample_rate: Hz, kept in the saved model.
+    """
+    from separation.models.architectures.convtasnet import CAUSAL_NORMS, NORMS
+
+    arguments: dict[str, Any] = {
+        "n_src": settings.num_spks,
+        "n_filters": settings.N,
+        "kernel_size": settings.L,
+        "stride": settings.stride,
+        "bn_chan": settings.B,
+        "hid_chan": settings.H,
+        "skip_chan": settings.Sc,
+        "conv_kernel_size": settings.P,
+        "n_blocks": settings.X,
+        "n_repeats": settings.R,
+        "norm_type": NORMS[settings.norm],
+        "mask_act": settings.activate,
+        "causal": settings.pads_left,
+        "sample_rate": sample_rate,
+    }
+    # Asteroid's own exchanges the norm of a network that pads on the left.
+    if settings.deep_layers or (settings.pads_left and settings.norm not in CAUSAL_NORMS):
+        model: WholeConvTasNet = DeepConvTasNet(
+            **arguments,
+            deep_layers=settings.deep_layers,
+            deep_kernel=settings.deep_kernel,
+            deep_dilated=settings.deep_dilated,
+            deep_gate=settings.deep_gate,
+        )
+    else:
+        model = WholeConvTasNet(**arguments)
+    if settings.Sc:
+        # With skip connections nothing comes after the last residual, which Asteroid computes all
+        # the same; processes that train together would wait for its gradient.
+        model.masker.TCN[-1].res_conv.requires_grad_(False)
+    if not settings.affine:
+        fix_norms(model)
+    return model
+
+
+class WholeConvTasNet(WholeMixture, ConvTasNet):
+    """Asteroid's ConvTasNet for every sample of a mixture of any length, and for ragged batches."""
+
+    ragged = True
+
+
+class DeepConvTasNet(WholeConvTasNet):
+    """Conv-TasNet with convolutions after its encoder, and as many, mirrored, before its decoder.
+
+    The mirrored layers are transposed convolutions in the paper; those of stride 1 are convolutions
+    whose kernels are written the other way round, so one layer serves both. Without layers this is
+    :class:`WholeConvTasNet`, except that ``causal`` asks for nothing but left padding.
+
+    Registered with Asteroid: ``BaseModel.from_pretrained`` loads its files wherever this module is
+    imported.
+
+    Args:
+        deep_layers: convolutions on either side.
+        deep_kernel: their filters, frames.
+        deep_dilated: dilations of 1, 2, 4, ... in the encoder and back in the decoder.
+        deep_gate: ``prelu`` or ``glu``.
+        causal: pad every convolution on the left only; with a norm that is global the network
+            still looks ahead.
+        **convtasnet: as :class:`asteroid.models.ConvTasNet`.
     """
 
-    def forward(self, wav: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """Separate ``(batch, time)`` into ``(batch, source, time)``.
-
-        Args:
-            wav: mixtures, the shorter ones with zeros after their ends.
-            lengths: of each, samples; None: all are as long as the batch. The estimates up to there
-                are those of the mixture by itself, and after it they are zero.
-        """
-        if lengths is None or bool((lengths == wav.shape[-1]).all()):
-            return self._separate(wav)
-        frames = 1 + (lengths - self._kernel).clamp(min=0).add(self._stride - 1) // self._stride
-        # Compiled code does not see the hooks.
-        with ragged(self, frames), torch.compiler.set_stance("force_eager"):
-            estimates = self._separate(wav)
-        return estimates * within(lengths, estimates)
-
-    @property
-    def _kernel(self) -> int:
-        return self.encoder.filterbank.kernel_size
-
-    @property
-    def _stride(self) -> int:
-        return self.encoder.filterbank.stride
-
-    def _separate(self, wav: torch.Tensor) -> torch.Tensor:
-        length = wav.shape[-1]
-        missing = max(self._kernel - length, -(length - self._kernel) % self._stride)
-        return super().forward(nn.functional.pad(wav, (0, missing)))[..., :length]
-
-    def serialize(self) -> dict[str, Any]:
-        """The package of a plain ConvTasNet, which Asteroid loads without this class."""
-        package = super().serialize()
-        return package | (
-            {"model_name": ConvTasNet.__name__} if type(self) is WholeConvTasNet else {}
+    def __init__(
+        self,
+        *,
+        deep_layers: int = 0,
+        deep_kernel: int = 3,
+        deep_dilated: bool = True,
+        deep_gate: str = "prelu",
+        causal: bool = False,
+        **convtasnet: Any,
+    ) -> None:
+        super().__init__(**convtasnet)
+        if causal:
+            # Asteroid's ConvTasNet changes the norm of a causal network silently.
+            self.masker: TDConvNet = TDConvNet(**{**self.masker.get_config(), "causal": True})
+        self.deep = {
+            "deep_layers": deep_layers,
+            "deep_kernel": deep_kernel,
+            "deep_dilated": deep_dilated,
+            "deep_gate": deep_gate,
+        }
+        dilations = [2**layer if deep_dilated else 1 for layer in range(deep_layers)]
+        channels = self.encoder.n_feats_out
+        self.deep_encoder, self.deep_decoder = (
+            nn.Sequential(*(DeepLayer(channels, deep_kernel, d, deep_gate, causal) for d in order))
+            for order in (dilations, dilations[::-1])
         )
+
+    def forward_encoder(self, wav: torch.Tensor) -> torch.Tensor:
+        """Encode ``(batch, 1, time)`` into ``(batch, filter, frame)``."""
+        return self.deep_encoder(super().forward_encoder(wav))
+
+    def forward_decoder(self, masked_tf_rep: torch.Tensor) -> torch.Tensor:
+        """Decode ``(batch, source, filter, frame)`` into ``(batch, source, time)``."""
+        deep = self.deep_decoder(masked_tf_rep.flatten(0, 1))
+        return super().forward_decoder(deep.unflatten(0, masked_tf_rep.shape[:2]))
+
+    def get_model_args(self) -> dict[str, Any]:
+        """The arguments that make this network again."""
+        return super().get_model_args() | self.deep
+
+
+class DeepLayer(nn.Module):
+    """A convolution over frames and its activation; as many frames out as in.
+
+    The convolution starts close to handing on its input, so that a deep network starts much as a
+    Conv-TasNet does. With Torch's random start its first estimates are noise, 20 dB worse, and
+    hundreds of steps pass before it is there. Slopes of PReLUs that start at 1, so that negative
+    values are handed on, too, did not train better.
+
+    Args:
+        channels: in and out.
+        kernel: frames of the filters.
+        dilation: frames between its taps.
+        gate: ``prelu``, or ``glu``: half of twice the channels gates the other (Dauphin et al.
+            2017).
+        causal: no frame sees a later one; else the kernel lies around the frame.
+    """
+
+    def __init__(self, channels: int, kernel: int, dilation: int, gate: str, causal: bool) -> None:
+        super().__init__()
+        reach = (kernel - 1) * dilation
+        padding = reach if causal else reach // 2
+        out_channels = 2 * channels if gate == "glu" else channels
+        self.conv = nn.Conv1d(channels, out_channels, kernel, padding=padding, dilation=dilation)
+        self.activation = nn.GLU(dim=1) if gate == "glu" else nn.PReLU()
+        with torch.no_grad():
+            self.conv.weight.mul_(0.1)
+            nn.init.zeros_(self.conv.get_parameter("bias"))
+            own = torch.arange(channels)  # and the tap that lies on the frame itself
+            # a gate is half open to begin with
+            self.conv.weight[own, own, padding // dilation] += 2 if gate == "glu" else 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Filter ``(batch, channel, frame)``."""
+        return self.activation(self.conv(x)[..., : x.shape[-1]])
+
+
+def fix_norms(model: nn.Module) -> None:
+    """Make gains and biases of all norms constants, 1 and 0; their names in files stay."""
+    for module in model.modules():
+        names = {
+            norms.GlobLN: ("gamma", "beta"),
+            norms.CumLN: ("gamma", "beta"),
+            norms.ChanLN: ("gamma", "beta"),
+            norms.BatchNorm: ("weight", "bias"),
+        }.get(type(module), ())
+        for name in names:
+            value = getattr(module, name).detach()
+            delattr(module, name)
+            module.register_buffer(name, value)
+
+
+register_model(DeepConvTasNet)

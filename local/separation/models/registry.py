@@ -6,23 +6,21 @@ Entry points: :func:`build_model` from a configuration, :func:`save_model`, :fun
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from asteroid import models as asteroid_models
-from asteroid.models import BaseModel, ConvTasNet
+from asteroid.models import BaseModel
 
 from separation.config import Conf
-from separation.errors import RecipeError, nearest
+from separation.errors import RecipeError
 from separation.files import atomic_path
-from separation.models.convtasnet import WholeConvTasNet
+from separation.models.architecture import architecture, import_all
 from separation.models.fast import speed_up
-from separation.models.net_conf import build_convtasnet
 from separation.models.weights import check_state, read_weights, summary
+from separation.models.whole import make_whole
 
-MODELS: dict[str, Callable[[dict[str, Any], int], BaseModel]] = {"convtasnet": build_convtasnet}
 PACKAGE = {"model_name": str, "model_args": dict, "state_dict": dict}  # of a model file
 MAX_SAMPLE_RATE = 1_000_000  # Hz
 RETRAIN = "train first (stage 3) or give another --exp_dir"
@@ -33,13 +31,7 @@ def build_model(conf: Conf) -> BaseModel:
 
     The network takes mixtures ``(batch, time)`` and returns estimates ``(batch, source, time)``.
     """
-    name = conf["model"]
-    if name not in MODELS:
-        raise RecipeError(f"model is '{name}'{nearest(name, MODELS)}; known: {', '.join(MODELS)}")
-    n_src, num_spks = conf["corpus"]["n_src"], conf["net_conf"]["num_spks"]
-    if n_src != num_spks:
-        raise RecipeError(f"net_conf.num_spks is {num_spks}, but corpus.n_src is {n_src}")
-    model = MODELS[name](conf["net_conf"], conf["corpus"]["sample_rate"])
+    model = architecture(conf).build(conf["corpus"]["sample_rate"])
     return speed_up(model) if conf["training"]["fast"] else model
 
 
@@ -62,11 +54,14 @@ def load_model(exp_dir: Path) -> BaseModel:
     """
     path = exp_dir / "best_model.pth"
     package = read_weights(path, PACKAGE, RETRAIN)
-    arguments, state = package["model_args"], package["state_dict"]
-    rate = arguments.get("sample_rate")
+    # codec_: of files of earlier versions
+    arguments = {k.replace("codec_", "deep_"): v for k, v in package["model_args"].items()}
+    state = package["state_dict"]
+    rate: Any = arguments.get("sample_rate")
     if type(rate) not in (int, float) or not 1 <= rate <= MAX_SAMPLE_RATE:
         raise RecipeError(f"{path}: its sample rate is {rate!r}, not a number of Hz; {RETRAIN}")
     try:
+        import_all()  # networks of this project's own register with Asteroid
         network = asteroid_models.get(package["model_name"])
         if not (isinstance(network, type) and issubclass(network, BaseModel)):
             raise ValueError(f"'{package['model_name']}' is not a network")
@@ -75,9 +70,7 @@ def load_model(exp_dir: Path) -> BaseModel:
         check_state(state, wanted, path, RETRAIN)
         model = network(**arguments)
         model.load_state_dict(state)
-        if type(model) is ConvTasNet:
-            model.__class__ = WholeConvTasNet
-        model = speed_up(model).eval()
+        model = speed_up(make_whole(model)).eval()
         with torch.inference_mode():
             model(torch.zeros(1, 1000))  # some arguments are found to be wrong only here
     except (RecipeError, MemoryError):

@@ -6,14 +6,11 @@ Entry points: :func:`pick_accelerator`, :func:`pick_precision`, :func:`pick_comp
 
 from __future__ import annotations
 
-import shutil
-
 import torch
 from asteroid.models import BaseModel
 from torch.utils._triton import has_triton
 
 from separation.config import Conf
-from separation.errors import RecipeError
 from separation.models.bfloat16 import is_faster
 
 EARNS_MINUTES = 20.0  # of training on a GPU, which a minute or two of compiling is little beside
@@ -64,16 +61,3 @@ def make_optimizer(conf: Conf, model: BaseModel) -> torch.optim.Adam:
 def on_gpu(training: Conf) -> bool:
     """Whether Lightning will train on a GPU."""
     return training["accelerator"] != "cpu" and torch.cuda.is_available()
-
-
-def compile_masker(model: BaseModel) -> None:
-    """Have ``torch.compile`` make the part of the network that takes the time, in place.
-
-    Raises:
-        RecipeError: there is no C++ compiler, which a CPU's code needs.
-    """
-    if not torch.cuda.is_available() and not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        raise RecipeError("training.compile needs a C++ compiler, such as g++; none is here")
-    # What cannot be compiled runs as it is, with a warning, and does not end the training.
-    torch._dynamo.config.suppress_errors = True
-    model.masker.compile()

@@ -29,11 +29,11 @@ from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
 from separation.models.bfloat16 import bfloat16_products
-from separation.models.facts import count_parameters
+from separation.models.complexity import count_parameters
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model, save_model
+from separation.models.whole import compile_network
 from separation.training.acceleration import (
-    compile_masker,
     make_optimizer,
     pick_accelerator,
     pick_compile,
@@ -81,7 +81,7 @@ class Training:
         self.precision = conf["training"]["precision"]
         self.compiled = pick_compile(conf["training"])
         if self.compiled:
-            compile_masker(model)
+            compile_network(model)
         loader = train_loader(conf, data_dir, wav_dir)
         dataset = loader.dataset
         self.system = SeparationSystem(
@@ -170,8 +170,8 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
             manifest,
             n_src=facts["n_src"],
             chunk_size=data["chunk_size"],
-            least=data["least"],
-            split=data["split"],
+            min_length=data["min_length"],
+            chunking=data["chunking"],
             sample_rate=facts["sample_rate"],
             seed=conf["seed"],
         )

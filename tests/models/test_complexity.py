@@ -8,13 +8,11 @@ from asteroid.models import ConvTasNet
 
 import describe
 from separation.config import load_config
-from separation.models.facts import (
+from separation.models.architecture import architecture
+from separation.models.complexity import (
     count_macs,
     count_parameters,
-    frames_seen,
     in_ms,
-    latency,
-    receptive_field,
 )
 from separation.models.registry import build_model
 from separation.tree import tags
@@ -69,18 +67,35 @@ def test_macs_of_convtasnet():
     assert count_macs(model.eval(), 8000) == frames * (separator + codec)
 
 
+def test_macs_of_an_lstm():
+    layer = torch.nn.LSTM(6, 5, num_layers=2, batch_first=True, bidirectional=True)
+
+    class Layers(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, wave):
+            return self.layer(wave.unflatten(1, (-1, 6)).expand(3, -1, -1))[0]
+
+    gates = 4 * 5
+    each = 2 * (6 * gates + 5 * gates) + 2 * (10 * gates + 5 * gates)
+    assert count_macs(Layers(), 600) == 3 * 100 * each
+    assert layer(torch.zeros(1, 2, 6))[0].shape == (1, 2, 10)  # the network itself is as it was
+
+
 @pytest.mark.parametrize(("overrides", "millions", "milliseconds"), PAPER)
 def test_the_papers_rows(overrides, millions, milliseconds):
     for causal in ([], ["net_conf.causal=true", "net_conf.norm=cln"]):
-        conf = conf_of("convtasnet", *overrides, *causal)
+        conf = conf_of("convtasnet", "net_conf.Sc=128", *overrides, *causal)
         assert round(count_parameters(build_model(conf)) / 1e6, 1) == millions
-        assert round(in_ms(receptive_field(conf["net_conf"]), 8000)) == milliseconds
+        assert round(in_ms(architecture(conf).receptive_field, 8000)) == milliseconds
 
 
 def test_a_layer_of_the_deep_codec_is_as_large_as_the_paper_says():
     sizes = [
-        count_parameters(build_model(conf_of("deep", f"net_conf.codec_layers={n}", *more)))
-        for n, more in ((0, []), (1, []), (4, []), (1, ["net_conf.codec_gate=glu"]))
+        count_parameters(build_model(conf_of("deep", f"net_conf.deep_layers={n}", *more)))
+        for n, more in ((0, []), (1, []), (4, []), (1, ["net_conf.deep_gate=glu"]))
     ]
     layer = (sizes[1] - sizes[0]) // 2
     assert layer == 512 * 512 * 3 + 512 + 1
@@ -101,28 +116,26 @@ def test_constants_of_norms_are_no_parameters():
 @pytest.mark.parametrize("dilated", ["true", "false"])
 def test_the_field_is_what_reaches_an_output_frame(causal, dilated):
     """Gradients of one frame of the masks' product: as many frames of input as is said."""
-    small = ["N=3", "B=2", "H=2", "Sc=0", "X=2", "R=2", "L=2", "codec_layers=2", "norm=bn"]
+    small = ["N=3", "B=2", "H=2", "Sc=0", "X=2", "R=2", "L=2", "deep_layers=2", "norm=bn"]
     padding = "left" if causal else "symmetric"
-    overrides = [
-        f"net_conf.{o}" for o in (*small, f"codec_dilated={dilated}", f"padding={padding}")
-    ]
+    overrides = [f"net_conf.{o}" for o in (*small, f"deep_dilated={dilated}", f"padding={padding}")]
     conf = conf_of("deep", *overrides)
     torch.manual_seed(0)
     model = build_model(conf).double().eval()
-    frames = frames_seen(conf["net_conf"])
+    frames = architecture(conf).frames_seen
     wav = torch.randn(1, 4 * frames, dtype=torch.float64, requires_grad=True)
     middle = 2 * frames
     model(wav)[0, :, middle].sum().backward()
     touched = torch.nonzero(wav.grad[0]).flatten()
     # Filters of two samples, a stride of one: two frames overlap in a sample.
-    assert len(touched) == frames + 2 == receptive_field(conf["net_conf"]) + 1
-    assert int(touched[-1]) - middle == latency(conf["net_conf"]) - 1
+    assert len(touched) == frames + 2 == architecture(conf).receptive_field + 1
+    assert int(touched[-1]) - middle == architecture(conf).latency - 1
 
 
 def test_latency_of_a_global_norm_is_the_whole_utterance():
-    assert latency(conf_of("convtasnet")["net_conf"]) is None
-    assert in_ms(latency(conf_of("convtasnet")["net_conf"]), 8000) is None
-    assert in_ms(latency(conf_of("causal", "net_conf.L=16")["net_conf"]), 8000) == 2.0
+    assert architecture(conf_of("convtasnet")).latency is None
+    assert in_ms(architecture(conf_of("convtasnet")).latency, 8000) is None
+    assert in_ms(architecture(conf_of("causal", "net_conf.L=16")).latency, 8000) == 2.0
 
 
 def test_describe_prints_a_row_a_system(monkeypatch, capsys):

@@ -1,0 +1,1 @@
+"""Architectures: a file each, named as ``model`` in a YAML."""
