@@ -18,11 +18,11 @@ import pandas as pd
 from separation.config import ROOT, load_resolved, wav_folder
 from separation.corpus.manifest import read_fingerprint
 from separation.evaluation.evaluator import (
-    check_metrics,
     evaluate_split,
     read_split,
     real_time_factor,
 )
+from separation.evaluation.metrics import METRICS, check_metrics
 from separation.evaluation.results import (
     SystemFacts,
     corpus_and_tag,
@@ -121,11 +121,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def tell(results: pd.DataFrame) -> None:
     """Print the means and how many mixtures a metric could not be computed for."""
+    shown = [(metric.columns[-1], metric.form) for metric in METRICS.values()]
     for row in results.to_dict("records"):
         scores = ", ".join(
-            f"{name} {row[name]:.2f}"
-            for name in ("si_sdri", "sdri", "stoi", "pesq")
-            if pd.notna(row[name])
+            f"{name} {row[name]:{form}}" for name, form in shown if pd.notna(row[name])
         )
         failed = f", {row['n_failed']} of them with a failure" if row["n_failed"] else ""
         print(f"{row['split']:3} {row['subset']:4} {scores} (n = {row['n_mixtures']}{failed})")

@@ -19,6 +19,7 @@ from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.evaluation.results import corpus_and_tag
 from separation.files import alone, atomic_path, check_name, visible
+from separation.ranges import LOSS_UNITS
 from separation.report.page import SystemPage, find_examples, write_page
 from separation.report.plots import improvement_plot, training_curve
 from separation.report.tables import load_results, terminal_text, write_markdown
@@ -58,11 +59,14 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
     What is damaged is left out, and added to ``problems``.
     """
     name = check_name(exp_dir.resolve().name, str(exp_dir))
-    corpus, tag = corpus_and_tag(name, load_resolved(exp_dir)["corpus"]["name"])
+    conf = load_resolved(exp_dir)
+    corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
     plots, examples = {}, []
     epochs = read_if_there(exp_dir / "metrics.csv", TRAINING_LOG, problems)
     if epochs is not None:
-        plots["training"] = training_curve(epochs, f"{corpus}, {tag}")
+        loss = conf["training"]["loss"]
+        axis = f"loss ({loss}, {LOSS_UNITS[loss]})" if LOSS_UNITS[loss] else f"loss ({loss})"
+        plots["training"] = training_curve(epochs, f"{corpus}, {tag}", axis)
     scores = read_if_there(exp_dir / "eval_tt" / "metrics.csv", SCORES, problems)
     if scores is not None:
         if "si_sdri" in scores and scores["si_sdri"].notna().any():

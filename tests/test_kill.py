@@ -94,7 +94,8 @@ def run_and_kill(recipe, stage, way, seconds):
     except subprocess.TimeoutExpired:
         output += kill(process, way)
         assert ends(process.pid), way
-        assert "Traceback" not in output, output
+        if way == "Ctrl-C":  # after kill -9 a worker that has just started may say that it is alone
+            assert "Traceback" not in output, output
         return True
     output += process.stdout.read()
     assert process.returncode == 0, output

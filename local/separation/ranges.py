@@ -14,6 +14,10 @@ from separation.errors import RecipeError, nearest
 
 SPLITS = ("tr", "cv", "tt")
 LARGEST = 10**9  # of a count
+LOSS_UNITS = {  # of training.loss, by its names
+    **dict.fromkeys(("si_sdr", "snr", "sd_sdr", "log_mse"), "dB"),
+    **dict.fromkeys(("mse", "stoi", "pmsqe"), ""),
+}
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ RULES: dict[str, Rule] = {
     "training.max_minutes": NONE_OR_COUNT,
     "training.average_epochs": NONE_OR_COUNT,
     "training.early_stop": NONE_OR_COUNT,
-    "training.loss": OneOf(("si_sdr", "snr")),
+    "training.loss": OneOf(tuple(LOSS_UNITS)),
     "training.loss_max_db": Number(0, 200),
     "training.clip_grad_norm": NONE_OR_COUNT,
     "training.accumulate": COUNT,

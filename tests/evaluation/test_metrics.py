@@ -199,3 +199,13 @@ def test_pesq_of_a_rate_it_is_not_defined_for(speech):
 def test_shapes_must_agree(speech):
     with pytest.raises(ValueError, match="references"):
         evaluate_mixture(speech[0], speech, speech[:1], RATE)
+
+
+def test_mse_by_hand():
+    references = np.array([[1.0, 0.0, -1.0, 0.5], [0.0, 0.25, 0.0, 0.0]])
+    estimates = references + np.array([[0.2], [-0.1]])
+    scores = evaluate_mixture(references.sum(0), references, estimates, RATE, ["mse"])
+    assert scores.values["mse"] == pytest.approx((0.04 + 0.01) / 2)
+    of_input = (np.mean(references[1] ** 2) + np.mean(references[0] ** 2)) / 2
+    assert scores.values["input_mse"] == pytest.approx(of_input)
+    assert scores.values["msei"] == pytest.approx(0.025 - of_input)

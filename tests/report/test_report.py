@@ -91,12 +91,12 @@ def test_a_table_a_corpus_best_system_first(results_dir):
     assert table.to_dict("records") == [
         {
             **{"system": "big", "SI-SDRi tt": "11.00", "tt FF": "–", "tt FM": "12.00"},
-            **{"SI-SDRi tr": "–", "SDRi": "–", "STOI": "0.876", "PESQ": "2.35", "mixtures": "300"},
+            **{"SI-SDRi tr": "–", "STOI": "0.876", "PESQ": "2.35", "mixtures": "300"},
             **{"parameters": "1.70 M", "GMAC/s": "1.25", "RTF": "0.021", "epochs": "–"},
         },
         {
             **{"system": "small", "SI-SDRi tt": "6.51", "tt FF": "5.00", "tt FM": "7.25"},
-            **{"SI-SDRi tr": "9.50", "SDRi": "–", "STOI": "0.876", "PESQ": "2.35"},
+            **{"SI-SDRi tr": "9.50", "STOI": "0.876", "PESQ": "2.35"},
             **{"mixtures": "300 (2 failed)", "parameters": "1.70 M", "GMAC/s": "1.25"},
             **{"RTF": "0.021", "epochs": "12"},
         },
@@ -118,7 +118,7 @@ def test_script_writes_all_from_experiments_and_results(results_dir, exp_root, m
     assert "\n## toy\n" in text
     assert "\n## trio-3spk\n" in text
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    expected = "small 6.51 5.00 7.25 9.50 – 0.876 2.35 300_(2_failed) 1.70_M 1.25 0.021 12"
+    expected = "small 6.51 5.00 7.25 9.50 0.876 2.35 300_(2_failed) 1.70_M 1.25 0.021 12"
     assert [cell.replace("_", " ") for cell in expected.split()] in rows
     assert "**big** (tt): commit abc1234, 2026-01-02\n\n```sh\n./run.sh --tag big\n```" in text
     assert "11.00" in capsys.readouterr().out
@@ -199,7 +199,7 @@ def test_spectrogram_of_silence_and_of_a_moment():
 
 def test_plots_of_one_epoch_and_of_unknown_genders():
     table = pd.DataFrame({"epoch": [0], "loss": [1.0], "val_loss": [np.nan], "lr": [1e-3]})
-    assert training_curve(table, "t").startswith(b"\x89PNG")
+    assert training_curve(table, "t", "loss").startswith(b"\x89PNG")
     table = pd.DataFrame({"si_sdri": [1.0, np.nan, 2.0], "input_si_sdr": [0.0, 0.0, 1.0]})
     assert improvement_plot(table, "t").startswith(b"\x89PNG")
 

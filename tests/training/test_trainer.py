@@ -16,17 +16,17 @@ from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from torch import nn
 from torch._dynamo.utils import counters
 
-from separation.config import ROOT, load_config, save_resolved
+from separation.config import ROOT, save_resolved
 from separation.errors import RecipeError
 from separation.training.checkpoints import AtomicCheckpoints, WeightAverage
 from separation.training.resume import check_resume, newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
 from separation.training.trainer import Training
+from separation.tree import tags
+from small_networks import small_conf
 from tiny_corpus import make_corpus
 
-NET = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
 QUICK = [
-    *NET,
     "data.chunk_size=2000",
     "data.min_length=1000",
     "data.batch_size=2",
@@ -39,7 +39,6 @@ QUICK = [
     "optim.schedule=plateau",
     "nj=1",
 ]
-TAGS = sorted(path.stem for path in (ROOT / "conf").glob("*.yaml") if path.stem != "base")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def data_dir(tmp_path_factory):
 
 
 def conf_of(*overrides, tag="small"):
-    return load_config("minilibri-2mix", tag, None, [*QUICK, *overrides])
+    return small_conf(tag, *QUICK, *overrides, corpus="minilibri-2mix")
 
 
 def run(conf, data_dir, exp_dir, resume=False):
@@ -63,13 +62,34 @@ def weights(exp_dir, name="last"):
     return state["state_dict"]
 
 
-@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("tag", tags())
 def test_every_system_trains_a_step_and_leaves_a_model(tag, data_dir, tmp_path):
     table = run(conf_of("training.max_epochs=1", tag=tag), data_dir, tmp_path)
     assert table["step"].tolist() == [4]
     assert table["loss"].notna().all()
     model = BaseModel.from_pretrained(str(tmp_path / "best_model.pth"))
     assert model(torch.randn(1, 100)).shape == (1, 2, 100)
+
+
+@pytest.mark.parametrize("tag", ["small", "dprnn", "sudormrf"])
+def test_every_architecture_resumes_as_in_one_go(tag, data_dir, tmp_path):
+    run(conf_of("training.max_epochs=2", tag=tag), data_dir, tmp_path / "whole")
+    run(conf_of("training.max_epochs=1", tag=tag), data_dir, tmp_path / "parts")
+    run(conf_of("training.max_epochs=2", tag=tag), data_dir, tmp_path / "parts", resume=True)
+    expected = weights(tmp_path / "whole")
+    for name, value in weights(tmp_path / "parts").items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("loss", ["log_mse", "stoi", "pmsqe"])
+def test_other_losses_train_and_cv_has_si_sdri_besides(loss, data_dir, tmp_path, caplog):
+    caplog.set_level("INFO", "separation")
+    options = ("training.max_epochs=1", "data.chunk_size=6000", f"training.loss={loss}")
+    table = run(conf_of(*options), data_dir, tmp_path)
+    assert table["loss"].notna().all()
+    assert abs(table["val_si_sdri"][0] + table["val_loss"][0]) > 0.1
+    assert not any("loss" in name for name in weights(tmp_path))
+    assert (" dB, cv loss" in caplog.text) == (loss == "log_mse")
 
 
 def test_the_rate_rises_over_the_first_steps(data_dir, tmp_path):

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from separation.config import Conf
 from separation.corpus.audio import read_audio, write_int16
 from separation.corpus.manifest import read_manifest
-from separation.errors import RecipeError, nearest
+from separation.errors import RecipeError
 from separation.evaluation.metrics import (
     METRICS,
     MixtureScores,
@@ -34,16 +34,6 @@ from separation.process import parallel
 
 # Audio that the speed of a system is measured on.
 SPEED_SECONDS = 20.0
-
-
-def check_metrics(names: list[str]) -> None:
-    """Raise a :class:`RecipeError` for a name that is not one of :data:`METRICS`."""
-    for name in names:
-        if str(name) not in METRICS:
-            hint = nearest(str(name), METRICS)
-            raise RecipeError(
-                f"evaluation.metrics: unknown '{name}'{hint}; known: {', '.join(METRICS)}"
-            )
 
 
 def read_split(manifest: Path, n_src: int, most: int) -> pd.DataFrame:
@@ -102,9 +92,9 @@ def evaluate_split(
         for c in table
         if c in ("mixture_ID", "length", "group") or c.startswith(("speaker_", "gender_"))
     ]
-    names = [name for m in metrics for name in (f"input_{m}", m, f"{m}i")]
-    values = pd.DataFrame([score.values for score in scores])[names]
-    result = table[known].join(values.round(4))
+    digits = {name: METRICS[m].digits for m in metrics for name in (f"input_{m}", m, f"{m}i")}
+    values = pd.DataFrame([score.values for score in scores])[list(digits)]
+    result = table[known].join(values.round(digits))
     result["failure"] = [score.failure for score in scores]
     with atomic_path(folder / "metrics.csv") as temporary:
         result.to_csv(temporary, index=False)

@@ -1,4 +1,4 @@
-"""Metrics of one separated mixture: SI-SDR, SDR, SNR, STOI and PESQ at the input and the output.
+"""Metrics of one separated mixture, at the input and the output: the table :data:`METRICS`.
 
 The entry point is :func:`evaluate_mixture`. The permutation is solved once, by SI-SDR; every metric
 uses it. A metric that cannot be computed is NaN with its reason beside it, never 0.
@@ -15,6 +15,8 @@ import numpy as np
 import pesq
 from pystoi import stoi
 from scipy.optimize import linear_sum_assignment
+
+from separation.errors import RecipeError, nearest
 
 # The P.862 reference code has room for 50 utterances; past them it reads memory that is not its own
 # and gives wrong scores or crashes. An utterance and the pause after it last 0.4 s at least.
@@ -123,14 +125,49 @@ def pesq_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) ->
     return float(np.mean(scores))
 
 
-# Each takes (reference, estimate, sample_rate) of shape (time,), float64.
-METRICS: dict[str, Callable[[np.ndarray, np.ndarray, int], float]] = {
-    "si_sdr": lambda reference, estimate, _: si_sdr(reference, estimate),
-    "sdr": lambda reference, estimate, _: sdr(reference, estimate),
-    "snr": lambda reference, estimate, _: snr(reference, estimate),
-    "stoi": stoi_score,
-    "pesq": pesq_score,
+def mse(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """Mean squared error, with full scale 1; it depends on the levels of both."""
+    return float(np.mean((reference - estimate) ** 2))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric, and where it is shown.
+
+    Attributes:
+        score: takes reference and estimate, float64 of shape ``(time,)``, and their rate in Hz.
+        heading: of its column in the tables of results.
+        columns: of the result files: ``<name>``, the output's score, ``<name>i``, its improvement
+            over the mixture's, or both; the last one is shown in tables.
+        form: how it is written there.
+        digits: after the point in files.
+    """
+
+    score: Callable[[np.ndarray, np.ndarray, int], float]
+    heading: str
+    columns: tuple[str, ...]
+    form: str = ".2f"
+    digits: int = 4
+
+
+METRICS: dict[str, Metric] = {
+    "si_sdr": Metric(lambda r, e, _: si_sdr(r, e), "SI-SDRi", ("si_sdr", "si_sdri")),
+    "sdr": Metric(lambda r, e, _: sdr(r, e), "SDRi", ("sdr", "sdri")),
+    "snr": Metric(lambda r, e, _: snr(r, e), "SNR", ("snr",)),
+    "stoi": Metric(stoi_score, "STOI", ("stoi",), form=".3f"),
+    "pesq": Metric(pesq_score, "PESQ", ("pesq",)),
+    "mse": Metric(lambda r, e, _: mse(r, e), "MSE", ("mse",), form=".2e", digits=9),
 }
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """Raise a :class:`RecipeError` for a name that is not one of :data:`METRICS`."""
+    for name in names:
+        if str(name) not in METRICS:
+            hint = nearest(str(name), METRICS)
+            raise RecipeError(
+                f"evaluation.metrics: unknown '{name}'{hint}; known: {', '.join(METRICS)}"
+            )
 
 
 def solve_permutation(references: np.ndarray, estimates: np.ndarray) -> tuple[int, ...]:
@@ -202,7 +239,7 @@ def _score(metric: str, reference: np.ndarray, estimate: np.ndarray, sample_rate
     if not reference.any():
         raise MetricError("silent reference")
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = METRICS[metric](reference, estimate, sample_rate)
+        value = METRICS[metric].score(reference, estimate, sample_rate)
     if not np.isfinite(value):
         raise MetricError("silent estimate" if not estimate.any() else f"the value is {value}")
     return value

@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from separation.evaluation.metrics import METRICS
 from separation.files import atomic_path
 from separation.tables import RESULTS, TRAINING_LOG, read_table
 
-SCORES = ["si_sdr", "si_sdri", "sdr", "sdri", "snr", "stoi", "pesq"]
+SCORES = {column: metric.digits for metric in METRICS.values() for column in metric.columns}
 COLUMNS = [
     *["corpus", "tag", "split", "subset", "n_mixtures", "n_failed"],
     *SCORES,
@@ -77,8 +78,7 @@ def result_rows(table: pd.DataFrame, split: str, facts: SystemFacts) -> pd.DataF
     """Make the rows of one split, with exactly :data:`COLUMNS`."""
     rows = [{"split": split, **asdict(facts), **summary} for summary in summarise(table)]
     frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    frame[SCORES] = frame[SCORES].round(4)
-    return frame
+    return frame.round(SCORES)
 
 
 def write_results(path: Path, rows: pd.DataFrame, keep_other_splits: bool) -> None:

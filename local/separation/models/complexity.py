@@ -34,11 +34,9 @@ class _Recurrent:
         self.macs = 0
         for module in model.modules():
             if isinstance(module, nn.RNNBase):
-                module.forward = partial(self._forward, module)  # type: ignore[method-assign]
+                module.forward = partial(self._forward, module)
 
-    def _forward(
-        self, layer: nn.RNNBase, x: torch.Tensor, *state: Any
-    ) -> tuple[torch.Tensor, None]:
+    def _forward(self, layer: nn.RNNBase, x: torch.Tensor, *_: Any) -> tuple[torch.Tensor, None]:
         """Take ``(batch, step, channel)`` or ``(step, batch, channel)``; no state comes out."""
         matrices = [p for name, p in layer.named_parameters() if name.startswith("weight")]
         self.macs += x.shape[0] * x.shape[1] * sum(p.numel() for p in matrices)

@@ -20,12 +20,13 @@ SPECTROGRAM_SIZE = (360, 100)  # pixels
 SPECTROGRAM_RANGE = 70.0  # dB
 
 
-def training_curve(table: pd.DataFrame, title: str) -> bytes:
+def training_curve(table: pd.DataFrame, title: str, loss: str) -> bytes:
     """Plot loss on tr and cv and the learning rate over the epochs.
 
     Args:
         table: an experiment's ``metrics.csv``: ``epoch``, ``loss``, ``val_loss``, ``lr``.
         title: above the plot.
+        loss: its name and unit.
     """
     figure = Figure(figsize=(6, 3.6), dpi=100, layout="constrained")
     axes = figure.add_subplot()
@@ -39,7 +40,7 @@ def training_curve(table: pd.DataFrame, title: str) -> bytes:
         axes.plot(
             points["epoch"] + 1, points[column], color=colour, label=label, marker=marker, ms=3
         )
-    axes.set(xlabel="epoch", ylabel="loss (negative SI-SDR, dB)", title=_plain(title))
+    axes.set(xlabel="epoch", ylabel=loss, title=_plain(title))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     rates = axes.twinx()

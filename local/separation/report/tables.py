@@ -10,6 +10,7 @@ import pandas as pd
 
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
+from separation.evaluation.metrics import METRICS
 from separation.evaluation.results import read_results
 from separation.files import atomic_path, visible
 
@@ -17,7 +18,7 @@ EMPTY = "–"
 LEGEND = (
     "Means over whole utterances; SI-SDRi, SDRi in dB are improvements over the mixture."
     " **tt**: voices that training never heard, and its subsets by gender; **tr**: voices that it"
-    " heard, so the distance between the two is overfitting. SDRi, STOI, PESQ, mixtures: of tt."
+    " heard, so the distance between the two is overfitting. Other scores and mixtures: of tt."
     " Mixtures for which a metric could not be computed are left out of its mean and counted as"
     " failed. GMAC/s: multiply-accumulates for a second of audio. RTF: seconds of work"
     " for a second of audio, on the machine that evaluated."
@@ -54,6 +55,11 @@ def corpus_table(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
     """Make the table of one corpus: a row a system, best first, every cell a text."""
     chosen = results[results["corpus"] == corpus]
     subsets = sorted(set(chosen.loc[chosen["split"] == "tt", "subset"]) - {"all"})
+    others = [
+        metric
+        for name, metric in METRICS.items()
+        if name != "si_sdr" and chosen.get(metric.columns[-1], pd.Series()).notna().any()
+    ]
     rows = []
     for tag, rows_of_system in chosen.groupby("tag", sort=True):
         by_subset = {(row.split, row.subset): row for row in rows_of_system.itertuples()}
@@ -64,9 +70,7 @@ def corpus_table(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
         row |= {f"tt {name}": _number(by_subset.get(("tt", name)), "si_sdri") for name in subsets}
         row |= {
             "SI-SDRi tr": _number(seen, "si_sdri"),
-            "SDRi": _number(unseen, "sdri"),
-            "STOI": _number(unseen, "stoi", ".3f"),
-            "PESQ": _number(unseen, "pesq"),
+            **{m.heading: _number(unseen, m.columns[-1], m.form) for m in others},
             "mixtures": _count(unseen),
             "parameters": f"{facts.parameters / 1e6:.2f} M",
             "GMAC/s": f"{facts.macs_per_second / 1e9:.2f}",

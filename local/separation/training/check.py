@@ -11,7 +11,7 @@ import torch
 
 from separation.config import Conf
 from separation.errors import RecipeError
-from separation.evaluation.evaluator import check_metrics
+from separation.evaluation.metrics import check_metrics
 from separation.models.registry import build_model
 from separation.training.acceleration import on_gpu, pick_accelerator
 from separation.training.losses import make_loss
@@ -25,10 +25,11 @@ def check_system(conf: Conf) -> None:
     build_model(conf)
     check_metrics(conf["evaluation"]["metrics"])
     training = conf["training"]
-    make_loss(training)
-    if conf["data"]["augment"]["silence_share"] and training["loss"] != "snr":
+    make_loss(conf)
+    bounded = training["loss"] == "snr" and training["loss_max_db"]
+    if conf["data"]["augment"]["silence_share"] and not bounded:
         raise RecipeError(
-            "data.augment.silence_share: the SI-SDR of a silent source is not defined;"
+            "data.augment.silence_share: of a silent source only the SNR with a bound is defined;"
             " set training.loss=snr training.loss_max_db=30"
         )
     accelerator = pick_accelerator(training)

@@ -1,52 +1,65 @@
-"""Permutation-invariant losses for batches of ragged length. Entry point: :func:`make_loss`."""
+"""Permutation-invariant losses for batches of ragged length: the table :data:`LOSSES`.
+
+Entry point: :func:`make_loss`. A loss compares each estimate with each source of an example;
+:class:`PIT` takes the best permutation.
+"""
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections.abc import Callable
+
 import torch
-from asteroid.losses import PairwiseNegSDR, PITLossWrapper
+from asteroid.losses import PairwiseNegSDR, PITLossWrapper, SingleSrcNegSTOI, SingleSrcPMSQE
 from torch import nn
 
 from separation.config import Conf
 from separation.errors import RecipeError
 
 EPSILON = 1e-8  # keeps powers away from 0, as in Asteroid
+STOI_RATES = (8000, 16000)  # Hz, of STOI and PMSQE
+# Loss of each estimate with each source, (batch, estimate, source), of estimates and sources
+# (batch, source, time) that are zero after the lengths (batch,).
+Pairwise = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def make_loss(training: Conf) -> nn.Module:
-    """Make the loss that the block ``training`` of the configuration asks for.
+def make_loss(conf: Conf) -> PIT:
+    """Make the loss that a configuration asks for in ``training.loss`` and ``loss_max_db``.
 
     Raises:
-        RecipeError: ``snr`` without a bound, which a silent source needs.
+        RecipeError: a bound for a loss that has none, or a rate that a loss is not defined for.
     """
-    max_db = training["loss_max_db"]
-    if training["loss"] == "si_sdr":
-        return PITNegSISDR(max_db)
-    if not max_db:
-        raise RecipeError("training.loss is snr: it needs a training.loss_max_db, such as 30")
-    return PITBoundedNegSNR(max_db)
+    name, max_db = conf["training"]["loss"], conf["training"]["loss_max_db"]
+    if max_db and name not in BOUNDED:
+        raise RecipeError(
+            f"training.loss_max_db is {max_db:g}, which is for {', '.join(BOUNDED)};"
+            f" training.loss is {name}"
+        )
+    return PIT(LOSSES[name](conf["corpus"]["sample_rate"]), max_db)
 
 
-class PITNegSISDR(nn.Module):
-    """Negative SI-SDR (Le Roux et al. 2019, eq. 3), dB, best permutation (Yu et al. 2017).
+class PIT(nn.Module):
+    """Mean loss of a batch under the best permutation of each example (Yu et al. 2017).
 
-    Asteroid's ``PITLossWrapper(pairwise_neg_sisdr)``, with samples past an example's length left
-    out: the mean is taken over the samples that are there and the padding is zero afterwards, so a
-    padded example has the loss that it has alone.
+    What estimates have past an example's length is left out, so a padded example has the loss that
+    it has alone.
 
     Args:
-        max_db: bound of the SI-SDR as in :class:`BoundedSDR`; 0 for none.
+        pairwise: the loss.
+        max_db: what an estimate can gain at most, softly: a loss of ``l`` dB becomes
+            ``10 log10(10^(l/10) + 10^(-max_db/10))`` (Wisdom et al. 2020); 0: no bound.
     """
 
-    def __init__(self, max_db: float = 0.0) -> None:
+    def __init__(self, pairwise: Pairwise, max_db: float = 0.0) -> None:
         super().__init__()
-        # The mean is removed here, over the true length, and not once more over the padded one.
-        pairwise = BoundedSDR(max_db) if max_db else PairwiseNegSDR("sisdr", zero_mean=False)
-        self.pit = PITLossWrapper(pairwise, pit_from="pw_mtx")
+        self.pairwise, self.max_db = pairwise, max_db
+        self.pit = PITLossWrapper(self._bounded, pit_from="pw_mtx")
 
     def forward(
         self, estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """Mean loss of a batch, dB, in float32.
+        """Compute in float32.
 
         Args:
             estimates: ``(batch, source, time)``.
@@ -54,88 +67,151 @@ class PITNegSISDR(nn.Module):
             lengths: ``(batch,)``, samples.
         """
         with torch.autocast(estimates.device.type, enabled=False):
-            return self.pit(
-                zero_mean_within(estimates.float(), lengths),
-                zero_mean_within(sources.float(), lengths),
-            )
+            there = within(sources, lengths)
+            return self.pit(estimates.float() * there, sources.float() * there, lengths=lengths)
+
+    def _bounded(
+        self, estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        loss = self.pairwise(estimates, sources, lengths)
+        if not self.max_db:
+            return loss
+        to_log = math.log(10) / 10
+        bound = loss.new_tensor(-self.max_db * to_log)
+        return torch.logaddexp(loss * to_log, bound) / to_log
 
 
-class PITBoundedNegSNR(nn.Module):
-    """Negative SNR with a bound, dB, best permutation; defined for silent sources.
+class RatioOfProjection(nn.Module):
+    """Asteroid's negative SI-SDR or SD-SDR, dB, of signals without their means.
 
-    With ``tau = 10^(-max_db / 10)`` (Wisdom et al. 2020 and 2021), a source ``s`` and its estimate
-    ``e`` have the loss
-
-        10 log10(|s - e|^2 / |s|^2 + tau),
-
-    which is the negative SNR as long as that is well above ``-max_db``. A silent source has
-
-        10 log10(|e|^2 / |x|^2 + tau),
-
-    the level of its estimate below that of the mixture ``x``, the sum of the sources. Samples past
-    an example's length are left out.
+    SI-SDR (Le Roux et al. 2019, eq. 3) leaves levels out; with SD-SDR (eq. 9) a wrong level costs.
 
     Args:
-        max_db: bound of the SNR, dB.
+        kind: ``sisdr`` or ``sdsdr``.
     """
 
-    def __init__(self, max_db: float) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
-        self.tau = 10 ** (-max_db / 10)
-        self.pit = PITLossWrapper(self._pairwise, pit_from="pw_mtx")
+        # The mean is removed here, over the true length, and not once more over the padded one.
+        self.loss = PairwiseNegSDR(kind, zero_mean=False)
 
     def forward(
         self, estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """Mean loss of a batch, dB, in float32.
-
-        Args:
-            estimates: ``(batch, source, time)``.
-            sources: ``(batch, source, time)``; a silent one is all zeros.
-            lengths: ``(batch,)``, samples.
-        """
-        with torch.autocast(estimates.device.type, enabled=False):
-            time = torch.arange(sources.shape[-1], device=sources.device)
-            within = time < lengths[:, None, None]
-            return self.pit(estimates.float() * within, sources.float() * within)
-
-    def _pairwise(self, estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """Loss of each estimate with each source, ``(batch, estimate, source)``."""
-        difference = estimates[:, :, None] - sources[:, None]
-        power = sources.square().sum(-1)
-        mixture = sources.sum(1).square().sum(-1)
-        reference = torch.where(power > 0, power, mixture[:, None]).clamp(min=EPSILON)
-        return 10 * torch.log10(difference.square().sum(-1) / reference[:, None] + self.tau)
+        return self.loss(zero_mean_within(estimates, lengths), zero_mean_within(sources, lengths))
 
 
-class BoundedSDR(nn.Module):
-    """Pairwise negative SI-SDR, dB, with a bound.
+def snr(estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Negative SNR, dB: ``10 log10(|s - e|^2 / |s|^2)``.
 
-    With ``tau = 10^(-max_db / 10)``, the projection ``p`` of an estimate ``e`` onto a source has
-    the loss ``10 log10(|e - p|^2 / |p|^2 + tau)``: an estimate that is good enough stops to count.
+    A silent source has the level of its estimate below that of the mixture, the sum of the
+    sources: ``10 log10(|e|^2 / |x|^2)`` (as Wisdom et al. 2021).
+    """
+    difference = (estimates[:, :, None] - sources[:, None]).square().sum(-1)
+    power = sources.square().sum(-1)
+    mixture = sources.sum(1).square().sum(-1)
+    reference = torch.where(power > 0, power, mixture[:, None]).clamp(min=EPSILON)
+    return 10 * torch.log10(difference / reference[:, None] + EPSILON)
+
+
+def mse(estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Mean squared error over an example's length; full scale is 1."""
+    squares = (estimates[:, :, None] - sources[:, None]).square().sum(-1)
+    return squares / lengths[:, None, None]
+
+
+def log_mse(estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Mean squared error, dB: ``10 log10(mse)`` (Heitkaemper et al. 2020)."""
+    return 10 * torch.log10(mse(estimates, sources, lengths) + EPSILON)
+
+
+class EachAlone:
+    """A loss of single signals, taken for each pair; ragged examples one by one.
+
+    Not a module: what the loss computes with is no part of a checkpoint.
+
+    Args:
+        loss: takes estimates and sources ``(batch, time)`` and gives ``(batch,)``.
     """
 
-    def __init__(self, max_db: float) -> None:
+    def __init__(self, loss: nn.Module) -> None:
+        self.loss = loss
+
+    def __call__(
+        self, estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Loss of each estimate with each source, ``(batch, estimate, source)``."""
+        if not bool((lengths == sources.shape[-1]).all()):
+            alone = [
+                self(e[None, :, :n], s[None, :, :n], lengths.new_tensor([n]))
+                for e, s, n in zip(estimates, sources, lengths.tolist(), strict=True)
+            ]
+            return torch.cat(alone)
+        loss = self.loss.to(sources.device)
+        pairs = [[loss(e, s) for s in sources.unbind(1)] for e in estimates.unbind(1)]
+        return torch.stack([torch.stack(row, 1) for row in pairs], 1)
+
+
+class PMSQE(nn.Module):
+    """PMSQE of signals (Martin-Donas et al. 2018): Asteroid's, on frames of 32 ms."""
+
+    window: torch.Tensor
+
+    def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        self.tau = 10 ** (-max_db / 10)
+        self.loss = SingleSrcPMSQE(sample_rate=sample_rate)
+        self.register_buffer("window", torch.hann_window(sample_rate * 32 // 1000).sqrt())
 
     def forward(self, estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
-        """Loss of each estimate with each source, ``(batch, estimate, source)``.
+        """Loss of each of ``(batch, time)``."""
+        powers = []
+        for signal in (estimates, sources):
+            size = len(self.window)
+            spectrum = torch.stft(signal, size, size // 2, window=self.window, return_complex=True)
+            powers.append(torch.view_as_real(spectrum).square().sum(-1).transpose(1, 2))
+        return self.loss(*powers)
 
-        Args:
-            estimates: ``(batch, source, time)``, without mean.
-            sources: ``(batch, source, time)``, without mean.
-        """
-        product = torch.einsum("bet,bst->bes", estimates, sources)
-        power = sources.square().sum(-1)[:, None]
-        projected = product.square() / (power + EPSILON)
-        # |e|^2 = |p|^2 + |e - p|^2
-        rest = (estimates.square().sum(-1)[:, :, None] - projected).clamp(min=0)
-        return 10 * torch.log10((rest + EPSILON) / (projected + EPSILON) + self.tau)
+
+def stoi(sample_rate: int) -> Pairwise:
+    """Negative STOI (Taal et al. 2011) as Asteroid's loss computes it; needs 0.4 s of speech."""
+    with warnings.catch_warnings(action="ignore"):  # of torchaudio, about a name in torch_stoi
+        return EachAlone(SingleSrcNegSTOI(_rate_of("stoi", sample_rate)))
+
+
+def pmsqe(sample_rate: int) -> Pairwise:
+    """A loss after PESQ."""
+    return EachAlone(PMSQE(_rate_of("pmsqe", sample_rate)))
+
+
+# By the names that ranges.LOSS_UNITS has; each takes the sample rate in Hz.
+LOSSES: dict[str, Callable[[int], Pairwise]] = {
+    "si_sdr": lambda _: RatioOfProjection("sisdr"),
+    "snr": lambda _: snr,
+    "sd_sdr": lambda _: RatioOfProjection("sdsdr"),
+    "mse": lambda _: mse,
+    "log_mse": lambda _: log_mse,
+    "stoi": stoi,
+    "pmsqe": pmsqe,
+}
+BOUNDED = ("si_sdr", "snr", "sd_sdr")  # ratios: training.loss_max_db bounds them
+
+
+def within(signals: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Mask of the first ``lengths`` samples of ``(batch, source, time)``."""
+    return torch.arange(signals.shape[-1], device=signals.device) < lengths[:, None, None]
 
 
 def zero_mean_within(signals: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Zero the mean of the first ``lengths`` samples of ``(batch, source, time)``, and the rest."""
-    within = torch.arange(signals.shape[-1], device=signals.device) < lengths[:, None, None]
-    signals = signals * within
-    return (signals - signals.sum(-1, keepdim=True) / lengths[:, None, None]) * within
+    there = within(signals, lengths)
+    signals = signals * there
+    return (signals - signals.sum(-1, keepdim=True) / lengths[:, None, None]) * there
+
+
+def _rate_of(name: str, sample_rate: int) -> int:
+    if sample_rate not in STOI_RATES:
+        raise RecipeError(
+            f"training.loss {name} is for 8000 or 16000 Hz, but corpus.sample_rate is {sample_rate}"
+        )
+    return sample_rate

@@ -31,10 +31,16 @@ class EpochLog(pl.Callback):
 
     Columns: epoch, step, minutes (of training so far), lr, loss, val_loss, val_si_sdri (dB),
     skipped_steps, data_wait (share of the training time spent waiting for data).
+
+    Args:
+        path: of the file.
+        timer: of the training.
+        unit: of the losses, for the log.
     """
 
-    def __init__(self, path: Path, timer: Timer) -> None:
+    def __init__(self, path: Path, timer: Timer, unit: str) -> None:
         self.path, self.timer = path, timer
+        self.unit = f" {unit}" if unit else ""
         self.rows: list[dict[str, Any]] = []
         self._waited = self._worked = 0.0
         self._mark = 0.0
@@ -79,10 +85,10 @@ class EpochLog(pl.Callback):
             with atomic_path(self.path) as temporary:
                 pd.DataFrame(self.rows).to_csv(temporary, index=False)
             log.info(
-                "epoch %(epoch)d, step %(step)d, %(minutes).1f min: loss %(loss).2f dB, cv loss"
-                " %(val_loss).2f dB, cv SI-SDRi %(val_si_sdri).2f dB, lr %(lr).2g,"
+                "epoch %(epoch)d, step %(step)d, %(minutes).1f min: loss %(loss).4g%(unit)s,"
+                " cv loss %(val_loss).4g%(unit)s, cv SI-SDRi %(val_si_sdri).2f dB, lr %(lr).2g,"
                 " skipped %(skipped_steps)d, waiting for data %(data_wait).4f of the time",
-                row,
+                row | {"unit": self.unit},
             )
 
     def state_dict(self) -> dict[str, Any]:

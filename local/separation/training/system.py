@@ -11,7 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from separation.corpus.datasets import Batch
 from separation.corpus.dynamic import Mixer, Recipe
 from separation.errors import RecipeError
-from separation.training.losses import PITNegSISDR
+from separation.training.losses import LOSSES, PIT
 
 
 class SeparationSystem(System):
@@ -43,7 +43,7 @@ class SeparationSystem(System):
         self.clip_grad_norm = clip_grad_norm
         self.max_bad_steps = max_bad_steps
         self.mixer = mixer
-        self.val_loss = PITNegSISDR()  # whatever the loss of training is, so that runs compare
+        self.si_sdr = PIT(LOSSES["si_sdr"](0))  # of cv, whatever the loss is, so that runs compare
         self.bad_steps = 0
         self.bad_in_a_row = 0
         self.train_sums = torch.zeros(2)  # of the losses in this epoch so far, and how many
@@ -53,10 +53,9 @@ class SeparationSystem(System):
         return self.mixer(batch) if self.mixer and isinstance(batch, Recipe) else batch
 
     def common_step(self, batch: Batch, batch_nb: int, train: bool = True) -> torch.Tensor:
-        """Mean loss of a batch, dB: that of training, or the negative SI-SDR on cv."""
+        """Mean loss of a batch."""
         mixtures, sources, lengths = batch
-        loss = self.loss_func if train else self.val_loss
-        return loss(self(mixtures, lengths), sources, lengths)
+        return self.loss_func(self(mixtures, lengths), sources, lengths)
 
     def training_step(self, batch: Batch, batch_nb: int) -> torch.Tensor:
         """Loss of a training batch; logged, and added to the sums of the epoch."""
@@ -69,7 +68,7 @@ class SeparationSystem(System):
         return loss
 
     def mean_train_loss(self) -> float:
-        """Mean loss of the epoch's mixtures so far, dB, over all processes."""
+        """Mean loss of the epoch's mixtures so far, over all processes."""
         total, count = self.all_gather(self.train_sums).reshape(-1, 2).sum(0).tolist()
         return total / count if count else float("nan")
 
@@ -84,9 +83,11 @@ class SeparationSystem(System):
     def validation_step(self, batch: Batch, batch_nb: int) -> None:
         """Add loss and SI-SDR improvement of a batch's mixtures to the sums."""
         mixtures, sources, lengths = batch
-        loss = self.common_step(batch, batch_nb, train=False)
-        unprocessed = self.val_loss(mixtures[:, None].expand_as(sources), sources, lengths)
-        values = torch.stack([loss, unprocessed - loss, torch.ones_like(loss)])
+        estimates = self(mixtures, lengths)
+        loss = self.loss_func(estimates, sources, lengths)
+        unprocessed = self.si_sdr(mixtures[:, None].expand_as(sources), sources, lengths)
+        improvement = unprocessed - self.si_sdr(estimates, sources, lengths)
+        values = torch.stack([loss, improvement, torch.ones_like(loss)])
         self.val_sums += len(mixtures) * values.cpu().double()
 
     def on_validation_epoch_end(self) -> None:

@@ -33,6 +33,7 @@ from separation.models.complexity import count_parameters
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model, save_model
 from separation.models.whole import compile_network
+from separation.ranges import LOSS_UNITS
 from separation.training.acceleration import (
     make_optimizer,
     pick_accelerator,
@@ -87,7 +88,7 @@ class Training:
         self.system = SeparationSystem(
             model=model,
             optimizer=make_optimizer(conf, model),
-            loss_func=make_loss(conf["training"]),
+            loss_func=make_loss(conf),
             train_loader=loader,
             val_loader=cv_loader(conf, wav_dir),
             clip_grad_norm=conf["training"]["clip_grad_norm"],
@@ -130,7 +131,8 @@ class Training:
         if trainer.is_global_zero:
             state = read_checkpoint(Path(best.best_model_path), system.model)
             score = float(state["callbacks"][best.state_key]["current_score"])
-            log.info("best epoch %d: cv loss %.2f dB", state["epoch"], score)
+            unit = LOSS_UNITS[self.conf["training"]["loss"]]
+            log.info("best epoch %d: cv loss %s", state["epoch"], f"{score:.4g} {unit}".strip())
             weights = state["state_dict"]
             if self.average.kept:
                 weights = self.average.mean()
@@ -223,7 +225,7 @@ def make_trainer(
     else:
         schedule = BudgetSchedule(optim["lr"], optim["decay_share"], minutes, timer)
     warmup = Warmup(optim["lr"], optim["warmup_steps"])
-    epoch_log = EpochLog(exp_dir / "metrics.csv", timer)
+    epoch_log = EpochLog(exp_dir / "metrics.csv", timer, LOSS_UNITS[training["loss"]])
     # The average comes first: the weights of an epoch are then in that epoch's checkpoints.
     callbacks = [timer, schedule, warmup, epoch_log, average, best, last, midway]
     if training["early_stop"]:
