@@ -24,7 +24,7 @@ from separation.evaluation.evaluator import (
 )
 from separation.evaluation.metrics import METRICS, check_metrics
 from separation.evaluation.results import (
-    SystemFacts,
+    Provenance,
     corpus_and_tag,
     read_results,
     result_rows,
@@ -65,7 +65,7 @@ def main() -> None:
         )
         for split in settings["splits"]
     }
-    facts = SystemFacts(
+    facts = Provenance(
         corpus=corpus,
         tag=tag,
         parameters=count_parameters(build_model(conf)),

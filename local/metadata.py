@@ -22,21 +22,21 @@ def main() -> None:
 def write_manifests(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Write ``{tr,cv,tt}.csv`` and ``fingerprint.txt``."""
     wav_dir = wav_folder(data_dir, conf)
-    facts = conf["corpus"]
-    problems = Problems(facts["keep_going"])
+    corpus = conf["corpus"]
+    problems = Problems(corpus["keep_going"])
     for split in SPLITS:
-        read_split(data_dir, facts["n_src"], split, problems)
+        read_split(data_dir, corpus["n_src"], split, problems)
     begin()
     fingerprint = make_manifests(
         data_dir,
         wav_dir,
-        n_src=facts["n_src"],
-        sample_rate=facts["sample_rate"],
+        n_src=corpus["n_src"],
+        sample_rate=corpus["sample_rate"],
         nj=conf["nj"],
         problems=problems,
-        expected=facts.get("expected"),  # for corpora that have these facts
-        mode=facts["mode"],
-        allow_partial=facts.get("allow_partial", False),
+        expected=corpus.get("expected"),  # for corpora of which that is known
+        mode=corpus["mode"],
+        allow_partial=corpus.get("allow_partial", False),
     )
     print(f"metadata is in {wav_dir}/{{tr,cv,tt}}.csv, fingerprint {fingerprint}")
 

@@ -23,23 +23,23 @@ def main() -> None:
 
 def mix(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Mix every split."""
-    facts = conf["corpus"]
+    corpus = conf["corpus"]
     wav_dir = wav_folder(data_dir, conf)
-    if facts["corpus_dir"]:
-        check_apart(Path(facts["corpus_dir"]), wav_dir)
-    problems = Problems(facts["keep_going"])
+    if corpus["corpus_dir"]:
+        check_apart(Path(corpus["corpus_dir"]), wav_dir)
+    problems = Problems(corpus["keep_going"])
     for split in SPLITS:  # a bad line of the last list is told before the first is mixed
-        check_list(data_dir, facts["n_src"], split, problems)
-    levels = read_levels(Path(facts["levels_file"])) if facts["levels_file"] else None
+        check_list(data_dir, corpus["n_src"], split, problems)
+    levels = read_levels(Path(corpus["levels_file"])) if corpus["levels_file"] else None
     begin()
     for split in SPLITS:
         mix_split(
             data_dir,
             wav_dir,
             split,
-            sample_rate=facts["sample_rate"],
-            mode=facts["mode"],
-            n_src=facts["n_src"],
+            sample_rate=corpus["sample_rate"],
+            mode=corpus["mode"],
+            n_src=corpus["n_src"],
             nj=conf["nj"],
             levels=levels,
             problems=problems,

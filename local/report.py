@@ -12,16 +12,18 @@ import argparse
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from separation.config import ROOT, load_resolved
+from separation.corpus.audio import audio_info, read_audio
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.evaluation.results import corpus_and_tag
 from separation.files import alone, atomic_path, check_name, visible
 from separation.ranges import LOSS_UNITS
-from separation.report.page import SystemPage, find_examples, write_page
-from separation.report.plots import improvement_plot, training_curve
+from separation.report.page import ENDINGS, SystemPage, find_examples, write_page
+from separation.report.plots import example_plot, improvement_plot, training_curve
 from separation.report.tables import load_results, terminal_text, write_markdown
 from separation.tables import SCORES, TRAINING_LOG, Columns, read_table
 
@@ -72,10 +74,23 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
         if "si_sdri" in scores and scores["si_sdri"].notna().any():
             plots["si_sdri_tt"] = improvement_plot(scores, f"{corpus}, {tag}, tt")
         examples = find_examples(exp_dir / "eval_tt", scores, problems)
-    for name, png in plots.items():
+    pictures = dict(plots)
+    if examples:  # on the page each example has players with spectrograms of its own
+        pictures["example"] = picture(examples[0].folder)
+    for name, png in pictures.items():
         with atomic_path(exp_dir / "plots" / f"{name}.png") as temporary:
             temporary.write_bytes(png)
     return SystemPage(corpus, tag, plots, examples)
+
+
+def picture(folder: Path) -> bytes:
+    """Draw an example that :func:`find_examples` has found."""
+    count = len(visible(folder, "s*_estimate.wav"))
+    references, estimates = (
+        np.stack([read_audio(folder / f"s{i + 1}{end}") for i in range(count)]) for end in ENDINGS
+    )
+    mixture = folder / "mix.wav"
+    return example_plot(read_audio(mixture), references, estimates, audio_info(mixture).sample_rate)
 
 
 def read_if_there(path: Path, columns: Columns, problems: Problems) -> pd.DataFrame | None:

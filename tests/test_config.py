@@ -131,3 +131,21 @@ def test_every_system_loads_with_every_corpus(path):
     for corpus in (ROOT / "egs").glob("*/conf.yaml"):
         if path.stem != "base":
             load_config(corpus.parent.name, path.stem, None, [])
+
+
+def test_keys_of_earlier_versions_are_read_from_experiments(tmp_path):
+    conf = load(tag="deep")
+    for new, old in (("min_length", "least"), ("chunking", "split")):
+        conf["data"][old] = conf["data"].pop(new)
+    for key in ("layers", "kernel", "dilated", "gate"):
+        conf["net_conf"][f"codec_{key}"] = conf["net_conf"].pop(f"deep_{key}")
+    conf["net_conf"]["Sc"] = 128  # the default of then
+    save_resolved(conf, tmp_path / "conf.yaml")
+    read = load_resolved(tmp_path)
+    assert read["data"] == load(tag="deep")["data"]
+    assert read["net_conf"] == load(tag="deep")["net_conf"] | {"Sc": 128}
+
+
+def test_stages_that_make_data_do_not_mind_another_architecture_s_keys():
+    conf = load_corpus_config(CORPUS, ["model=dprnn", "net_conf.K=20", "seed=3"])
+    assert conf["seed"] == 3

@@ -91,7 +91,7 @@ def check_system(conf):
 STAGES = ["prepare", "mix", "metadata", "train", "evaluate", "report"]
 
 
-class Recipe:
+class MixSpec:
     """A copy of run.sh with recorders for stages."""
 
     def __init__(self, root):
@@ -154,7 +154,7 @@ class Recipe:
 
 @pytest.fixture
 def recipe(tmp_path):
-    return Recipe(tmp_path / "a recipe")
+    return MixSpec(tmp_path / "a recipe")
 
 
 def test_all_stages_in_order_with_their_arguments(recipe):

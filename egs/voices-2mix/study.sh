@@ -11,7 +11,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
 steps=${1:-800}
 chosen=" ${*:2} "
-common=(net_conf.Sc=0 data.chunk_size=24000 data.batch_size=8 optim.schedule=budget
+common=(data.chunk_size=24000 data.batch_size=8 optim.schedule=budget
   training.max_minutes=0 training.early_stop=0 training.precision=fp32 nj=1
   evaluation.n_examples=0 'evaluation.metrics=[si_sdr]' 'evaluation.max_mixtures={tt: 200, tr: 50}')
 variants=(

@@ -92,6 +92,9 @@ def run_command(main: Callable[[], None]) -> None:
         sys.exit(f"error: {one_line(f'not enough memory: {error}'.removesuffix(': '))}")
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # Python would print at one while it ends
+            signal.signal(number, signal.SIG_DFL)
 
 
 # Tests and notebooks import the library, too, and keep their own ways.

@@ -10,7 +10,7 @@ from separation.corpus.dynamic import (
     SPEED_UNIT,
     DynamicMixing,
     Mixer,
-    Recipe,
+    MixSpec,
     SpeakerDraw,
     stack,
 )
@@ -52,7 +52,7 @@ def recipe(first, last, length, speed=1.0, factor=1.0):
     """A recipe of one mixture of one source."""
     values = (first, last, length, round(speed * SPEED_UNIT))
     batch = (torch.tensor([[value]]) for value in (*values, factor))
-    return Recipe(*batch, length)
+    return MixSpec(*batch, length)
 
 
 def test_mixtures_are_sums_of_crops_of_two_speakers(data_dir):

@@ -7,7 +7,7 @@ import pytest
 from separation.errors import RecipeError
 from separation.evaluation.results import (
     COLUMNS,
-    SystemFacts,
+    Provenance,
     corpus_and_tag,
     read_results,
     result_rows,
@@ -18,7 +18,7 @@ from separation.evaluation.results import (
 )
 from separation.report.tables import corpus_table, load_results
 
-FACTS = SystemFacts(
+FACTS = Provenance(
     corpus="toy",
     tag="small",
     parameters=1234,

@@ -7,7 +7,7 @@ import torch
 from asteroid.masknn.convolutional import Conv1DBlock
 from torch import nn
 
-from separation.models import blocks, compiled
+from separation.models import blocks, native
 from separation.models.blocks import FoldedBlock, suits_convolution
 from separation.models.convtasnet import fix_norms
 from separation.models.fast import speed_up
@@ -196,14 +196,14 @@ def test_the_number_of_threads_changes_nothing(threads):
 
 @pytest.fixture
 def compiled_anew():
-    compiled.library.cache_clear()
+    native.library.cache_clear()
     yield
-    compiled.library.cache_clear()
+    native.library.cache_clear()
 
 
 @pytest.mark.usefixtures("compiled_anew")
 def test_without_a_temporary_folder_asteroid_s_layers_compute(monkeypatch):
-    monkeypatch.setattr(compiled.tempfile, "tempdir", "/nowhere/at/all")
+    monkeypatch.setattr(native.tempfile, "tempdir", "/nowhere/at/all")
     check(make_block(), torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
 
 
@@ -262,13 +262,13 @@ def test_statistics_of_minutes_stay_right():
     """In float32, over 30 million values whose mean is three standard deviations."""
     torch.manual_seed(0)
     ones, zeros = torch.ones(8), torch.zeros(8)
-    weights = compiled.Weights(
+    weights = native.Weights(
         *(zeros, torch.ones(1), ones, zeros, torch.ones(8, 1, 1), zeros, torch.ones(1)),
         *(2 * ones, ones, 1, 0),
     )
     x = torch.randn(1, 8, 4_000_000) + 3
     mean, deviation = x.double().mean(), x.double().var(correction=0).sqrt()
-    z, positive, moments, ((gain, shift),) = compiled.block_forward(x, weights)
+    z, positive, moments, ((gain, shift),) = native.block_forward(x, weights)
     ((found_mean, found_scale, next_mean, next_scale),) = moments
     assert torch.equal(positive.bool(), z > 0)
     assert abs(found_mean / mean - 1) < 1e-6

@@ -7,7 +7,7 @@ from torch import nn
 
 from separation.config import load_config
 from separation.models.convtasnet import DeepConvTasNet, DeepLayer
-from separation.models.registry import build_model, save_model
+from separation.models.registry import build_model, load_model, save_model
 
 SIZE = {"n_src": 2, "n_filters": 16, "bn_chan": 8, "hid_chan": 12, "n_blocks": 2, "n_repeats": 1}
 SMALL = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
@@ -81,6 +81,18 @@ def test_any_program_that_knows_the_class_loads_the_file(tmp_path, tag, gate, di
     wav = torch.randn(2, 777)
     with torch.no_grad():
         torch.testing.assert_close(loaded(wav), model(wav), rtol=1e-4, atol=1e-6)
+
+
+def test_a_file_of_an_earlier_version_is_loaded(tmp_path):
+    model = build("deep", *DEEP)
+    save_model(model, tmp_path / "best_model.pth")
+    package = torch.load(tmp_path / "best_model.pth")
+    arguments = package["model_args"]
+    package["model_args"] = {k.replace("deep_", "codec_"): v for k, v in arguments.items()}
+    torch.save(package, tmp_path / "best_model.pth")
+    wav = torch.randn(1, 520)
+    with torch.no_grad():
+        assert torch.equal(load_model(tmp_path)(wav), model(wav))
 
 
 def test_norms_without_affine_stay_as_they_are(tmp_path):

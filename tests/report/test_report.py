@@ -239,3 +239,15 @@ def test_names_are_escaped(results_dir, tmp_path):
     assert "| a\\|b\\`&lt;i&gt; |" in text
     assert "**a\\|b\\`&lt;i&gt;** (tt)" in text
     assert f"````sh\n{command}\n````" in text
+
+
+def test_the_picture_of_an_example_is_drawn_from_its_files(tmp_path):
+    example(tmp_path / "three", 0)
+    (tmp_path / "three" / "s3.wav").write_bytes((tmp_path / "three" / "s1.wav").read_bytes())
+    before = len(report.picture(tmp_path / "three"))
+    path = tmp_path / "three" / "s3_estimate.wav"
+    path.write_bytes((tmp_path / "three" / "mix.wav").read_bytes())
+    png = report.picture(tmp_path / "three")
+    assert png.startswith(b"\x89PNG")
+    width = [int.from_bytes(p[16:20]) for p in (report.picture(tmp_path / "three"), png)]
+    assert width == [4 * 80 * 4] * 2 and before != len(png)

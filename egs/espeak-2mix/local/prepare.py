@@ -68,8 +68,8 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     made.claim({"voices.csv", *wanted})
     made.remove(stale)
     utterances = synthesise_all(jobs, conf["nj"])
-    facts = conf["corpus"]
-    lists = make_lists(utterances, facts["n_src"], facts["n_mixtures"], conf["seed"])
+    corpus = conf["corpus"]
+    lists = make_lists(utterances, corpus["n_src"], corpus["n_mixtures"], conf["seed"])
     write_voices(data_dir / "voices.csv", [job.voice for job in jobs])
     write_lists(data_dir, utterances, lists)
     made.note_others("sources")
@@ -78,29 +78,29 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
 
 def check(conf: Conf) -> None:
     """Refuse what cannot be made, before anything is synthesised."""
-    facts = conf["corpus"]
-    if facts["n_src"] < 2:
-        raise RecipeError(f"corpus.n_src={facts['n_src']}: a mixture has 2 speakers or more")
-    if facts["sample_rate"] not in (8000, 16000):
-        raise RecipeError(f"corpus.sample_rate={facts['sample_rate']}: must be 8000 or 16000")
+    corpus = conf["corpus"]
+    if corpus["n_src"] < 2:
+        raise RecipeError(f"corpus.n_src={corpus['n_src']}: a mixture has 2 speakers or more")
+    if corpus["sample_rate"] not in (8000, 16000):
+        raise RecipeError(f"corpus.sample_rate={corpus['sample_rate']}: must be 8000 or 16000")
     for split in SPLITS:
-        voices, mixtures = facts["n_voices"][split], facts["n_mixtures"][split]
+        voices, mixtures = corpus["n_voices"][split], corpus["n_mixtures"][split]
         if voices < 0 or mixtures < 0:
             raise RecipeError(f"corpus.n_voices.{split} and corpus.n_mixtures.{split}: not below 0")
-        if mixtures and voices < facts["n_src"]:
+        if mixtures and voices < corpus["n_src"]:
             raise RecipeError(
                 f"corpus.n_voices.{split}={voices}: fewer voices than speakers in a mixture"
-                f" (n_src {facts['n_src']}); ask for more voices"
+                f" (n_src {corpus['n_src']}); ask for more voices"
             )
-        if facts["n_utterances"][split] < 1:
+        if corpus["n_utterances"][split] < 1:
             raise RecipeError(f"corpus.n_utterances.{split}: at least 1 of each voice")
 
 
 def make_jobs(conf: Conf, folder: Path) -> list[Job]:
     """Draw voices and sentences; no sentence is given to two voices."""
-    facts, seed = conf["corpus"], conf["seed"]
-    voices = draw_voices({split: facts["n_voices"][split] for split in SPLITS}, seed)
-    counts = [facts["n_utterances"][voice.split] for voice in voices]
+    corpus, seed = conf["corpus"], conf["seed"]
+    voices = draw_voices({split: corpus["n_voices"][split] for split in SPLITS}, seed)
+    counts = [corpus["n_utterances"][voice.split] for voice in voices]
     # As many again as are needed: those that come out too short or too long are left out.
     sentences = iter(draw_sentences(sum(2 * count + 4 for count in counts), seed))
     return [
@@ -108,7 +108,7 @@ def make_jobs(conf: Conf, folder: Path) -> list[Job]:
             voice=voice,
             sentences=[next(sentences) for _ in range(2 * count + 4)],
             count=count,
-            sample_rate=facts["sample_rate"],
+            sample_rate=corpus["sample_rate"],
             seed=seed,
             folder=(folder / voice.name).resolve(),
         )

@@ -31,18 +31,18 @@ def main() -> None:
 
 def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Make ``sources``, ``sources.csv`` and ``lists/``."""
-    facts = conf["corpus"]
-    if not facts["corpus_dir"]:
+    corpus = conf["corpus"]
+    if not corpus["corpus_dir"]:
         raise RecipeError(
             "--corpus_dir is missing: the folder with a folder of recordings a speaker"
         )
-    corpus_dir = Path(facts["corpus_dir"]).resolve()
+    corpus_dir = Path(corpus["corpus_dir"]).resolve()
     if not corpus_dir.is_dir():
         raise RecipeError(f"--corpus_dir {corpus_dir}: no such folder")
     check_apart(corpus_dir, data_dir)
     recordings = find_recordings(corpus_dir)
     genders = read_genders(corpus_dir, {r.speaker for r in recordings})
-    splits = split(genders, facts["shares"], facts["n_src"], conf["seed"], corpus_dir)
+    splits = split(genders, corpus["shares"], corpus["n_src"], conf["seed"], corpus_dir)
     begin()
     made = begin_sources(data_dir, corpus_dir)
     wanted, earlier = possible_paths(recordings), made.below("sources")
@@ -50,10 +50,10 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     made.unlink(earlier)
     made.remove(earlier - wanted)
     paths, problems = place_recordings(
-        recordings, data_dir / "sources", facts["mixdown"], conf["nj"], facts["keep_going"]
+        recordings, data_dir / "sources", corpus["mixdown"], conf["nj"], corpus["keep_going"]
     )
     made.note_others("sources")
-    if problems and not facts["keep_going"]:
+    if problems and not corpus["keep_going"]:
         raise RecipeError(problems[0])
     if problems:
         print(*problems, sep="\n", file=sys.stderr)
@@ -62,7 +62,7 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
         Utterance(path, r.speaker, genders[r.speaker], splits[r.speaker])
         for path, r in zip(paths, recordings, strict=True)
     ]
-    lists = make_lists(utterances, facts["n_src"], facts["n_mixtures"], conf["seed"])
+    lists = make_lists(utterances, corpus["n_src"], corpus["n_mixtures"], conf["seed"])
     write_lists(data_dir, utterances, lists)
     summarise(utterances, lists)
 

@@ -35,10 +35,10 @@ def main() -> None:
 
 def write_manifests(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Write ``{tr,cv,tt}.csv`` and ``fingerprint.txt``."""
-    facts, wav_dir = conf["corpus"], wav_folder(data_dir, conf)
-    n_src = facts["n_src"]
+    corpus, wav_dir = conf["corpus"], wav_folder(data_dir, conf)
+    n_src = corpus["n_src"]
     tables, digest = {}, hashlib.sha256()
-    problems = Problems(facts["keep_going"])
+    problems = Problems(corpus["keep_going"])
     for split in SPLITS:
         path = data_dir / "mixtures" / f"{split}.csv"
         if not path.is_file():
@@ -71,13 +71,13 @@ def check_all(table: pd.DataFrame, path: Path, conf: Conf, problems: Problems) -
     Raises:
         RecipeError: the first bad mixture, unless ``problems`` takes them all.
     """
-    facts = conf["corpus"]
-    names = ["mixture_path", *(f"source_{i + 1}_path" for i in range(facts["n_src"]))]
+    corpus = conf["corpus"]
+    names = ["mixture_path", *(f"source_{i + 1}_path" for i in range(corpus["n_src"]))]
     # A noisy mixture does not add up where LibriMix kept no noise.
     names += ["noise_path"] if "noise_path" in table else []
-    adds_up = facts["task"] == "sep_clean" or "noise_path" in table
+    adds_up = corpus["task"] == "sep_clean" or "noise_path" in table
     jobs = (
-        delayed(_try)(record, names, facts["sample_rate"], adds_up, f"{path}:{row}")
+        delayed(_try)(record, names, corpus["sample_rate"], adds_up, f"{path}:{row}")
         for row, record in enumerate(table.to_dict("records"), 2)
     )
     results = parallel(conf["nj"], return_as="generator", batch_size=16)(jobs)

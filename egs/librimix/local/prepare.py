@@ -27,20 +27,20 @@ def main() -> None:
 
 def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Make ``mixtures/{tr,cv,tt}.csv`` and ``sources.csv``."""
-    facts = conf["corpus"]
-    corpus_dir = check(facts)
+    corpus = conf["corpus"]
+    corpus_dir = check(corpus)
     check_apart(corpus_dir, data_dir)
-    folder = find_folder(corpus_dir, facts["n_src"], facts["sample_rate"], facts["mode"])
+    folder = find_folder(corpus_dir, corpus["n_src"], corpus["sample_rate"], corpus["mode"])
     check_apart(folder, data_dir)
-    genders = read_genders(facts["speakers"], corpus_dir)
-    tables, problems = {}, Problems(facts["keep_going"])
+    genders = read_genders(corpus["speakers"], corpus_dir)
+    tables, problems = {}, Problems(corpus["keep_going"])
     for split in SPLITS:
-        part = facts["parts"][split]
-        table = read_mixtures(folder, part, facts["task"], facts["n_src"], problems)
-        for i in range(facts["n_src"]):
+        part = corpus["parts"][split]
+        table = read_mixtures(folder, part, corpus["task"], corpus["n_src"], problems)
+        for i in range(corpus["n_src"]):
             table[f"gender_{i + 1}"] = [genders.get(s, "") for s in table[f"speaker_{i + 1}_ID"]]
         tables[split] = table
-        full = SIZES.get(facts["n_src"], {}).get(part, len(table))
+        full = SIZES.get(corpus["n_src"], {}).get(part, len(table))
         print(f"{split}: {len(table)} mixtures of {part}", end="")
         print("" if len(table) == full else f", which has {full} when it is whole")
     problems.finish(str(folder))
@@ -52,20 +52,20 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
             table.to_csv(temporary, index=False)
     if not genders:
         print("no SPEAKERS.TXT: results will have no rows for women and men (corpus.speakers=FILE)")
-    if facts["task"] == "sep_clean":  # dynamic mixing knows no noise
-        offer_sources(made, folder, tables, facts["n_src"])
+    if corpus["task"] == "sep_clean":  # dynamic mixing knows no noise
+        offer_sources(made, folder, tables, corpus["n_src"])
 
 
-def check(facts: Conf) -> Path:
+def check(corpus: Conf) -> Path:
     """Refuse what LibriMix does not have; returns the folder of the recordings."""
-    if facts["task"] not in MIXTURES:
-        raise RecipeError(f"corpus.task={facts['task']}: must be sep_clean or sep_noisy")
-    if not facts["corpus_dir"]:
+    if corpus["task"] not in MIXTURES:
+        raise RecipeError(f"corpus.task={corpus['task']}: must be sep_clean or sep_noisy")
+    if not corpus["corpus_dir"]:
         raise RecipeError(
             "--corpus_dir is missing: the folder with Libri2Mix/ in it, which the scripts of"
             " https://github.com/JorisCos/LibriMix make"
         )
-    corpus_dir = Path(facts["corpus_dir"]).resolve()
+    corpus_dir = Path(corpus["corpus_dir"]).resolve()
     if not corpus_dir.is_dir():
         raise RecipeError(f"--corpus_dir {corpus_dir}: no such folder")
     return corpus_dir

@@ -24,17 +24,17 @@ def main() -> None:
 
 def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Make ``sources``, ``sources.csv`` and ``lists/``."""
-    facts = conf["corpus"]
-    if facts["corpus_dir"]:
-        corpus_dir = Path(facts["corpus_dir"]).resolve()
+    corpus = conf["corpus"]
+    if corpus["corpus_dir"]:
+        corpus_dir = Path(corpus["corpus_dir"]).resolve()
         if not corpus_dir.is_dir():
             raise RecipeError(f"--corpus_dir {corpus_dir}: no such folder")
         check_apart(corpus_dir, data_dir)
     else:
         begin()
-        corpus_dir = download_archives(facts["base_url"], facts["archives"], data_dir.resolve())
+        corpus_dir = download_archives(corpus["base_url"], corpus["archives"], data_dir.resolve())
     utterances = find_utterances(corpus_dir, conf)
-    lists = make_lists(utterances, facts["n_src"], facts["n_mixtures"], conf["seed"])
+    lists = make_lists(utterances, corpus["n_src"], corpus["n_mixtures"], conf["seed"])
     begin()
     link_sources(begin_sources(data_dir, corpus_dir), corpus_dir)
     write_lists(data_dir, utterances, lists)

@@ -32,20 +32,20 @@ class Group:
         return self.folder.name
 
 
-def find_groups(facts: Conf) -> list[Group]:
+def find_groups(corpus: Conf) -> list[Group]:
     """Find the groups that ``--corpus_dir`` names.
 
     Args:
-        facts: the block ``corpus`` of the configuration.
+        corpus: the block ``corpus`` of the configuration.
 
     Raises:
         RecipeError: a folder is missing, given twice or has no role; a group with a role is not
             given; a group of ``test_groups`` does not train.
     """
-    folders = [Path(part.strip()).resolve() for part in facts["corpus_dir"].split(",") if part]
+    folders = [Path(part.strip()).resolve() for part in corpus["corpus_dir"].split(",") if part]
     if not folders:
         raise RecipeError("--corpus_dir is missing: the folders of the groups, DIR[,DIR...]")
-    known = [*facts["train_groups"], *facts["language_groups"]]
+    known = [*corpus["train_groups"], *corpus["language_groups"]]
     for number, folder in enumerate(folders):
         if not folder.is_dir():
             raise RecipeError(f"--corpus_dir {folder}: no such folder")
@@ -62,7 +62,7 @@ def find_groups(facts: Conf) -> list[Group]:
             f"--corpus_dir: no folder {missing[0]} in it; add it, or take it out of"
             " corpus.train_groups or corpus.language_groups"
         )
-    untrained = sorted(set(facts["test_groups"]) - set(facts["train_groups"]))
+    untrained = sorted(set(corpus["test_groups"]) - set(corpus["train_groups"]))
     if untrained:
         raise RecipeError(f"corpus.test_groups: {untrained[0]} is not in corpus.train_groups")
     return [find_group(folder) for folder in folders]

@@ -57,18 +57,18 @@ def split(groups: list[Group], conf: Conf) -> dict[str, str]:
     Raises:
         RecipeError: a speaker of a language is in a group of training, too.
     """
-    facts = conf["corpus"]
+    corpus = conf["corpus"]
     splits: dict[str, str] = {}
     for group in groups:
-        if group.name not in [*facts["test_groups"], *facts["language_groups"]]:
+        if group.name not in [*corpus["test_groups"], *corpus["language_groups"]]:
             splits.update(dict.fromkeys(group.genders, "tr"))
     for group in groups:
-        if group.name in facts["test_groups"]:
+        if group.name in corpus["test_groups"]:
             free = {name: sex for name, sex in group.genders.items() if name not in splits}
             if free:
-                splits.update(split_speakers(free, facts["shares"], conf["seed"]))
+                splits.update(split_speakers(free, corpus["shares"], conf["seed"]))
     for group in groups:
-        if group.name in facts["language_groups"]:
+        if group.name in corpus["language_groups"]:
             both = sorted(group.genders.keys() & splits.keys())
             if both:
                 raise RecipeError(
@@ -87,20 +87,20 @@ def place(
     Returns:
         one utterance a recording; those of a language have it as their group.
     """
-    facts = conf["corpus"]
-    problems = Problems(facts["keep_going"])
+    corpus = conf["corpus"]
+    problems = Problems(corpus["keep_going"])
     utterances = []
     for group in groups:
         paths, bad = place_recordings(
             group.recordings,
             sources_dir / group.name,
-            facts["mixdown"],
+            corpus["mixdown"],
             conf["nj"],
-            facts["keep_going"],
+            corpus["keep_going"],
         )
         for problem in bad:
             problems.add(problem)
-        spoken = group.name in facts["language_groups"]
+        spoken = group.name in corpus["language_groups"]
         for path, recording in zip(paths, group.recordings, strict=False):
             name = recording.speaker
             row = language_of(name) if spoken else group.name
@@ -112,23 +112,23 @@ def place(
 
 def draw(utterances: list[Utterance], conf: Conf) -> dict[str, list[str]]:
     """Draw the mixtures: those of tr of all speakers, those of cv and tt within a group each."""
-    facts, seed, n_src = conf["corpus"], conf["seed"], conf["corpus"]["n_src"]
+    corpus, seed, n_src = conf["corpus"], conf["seed"], conf["corpus"]["n_src"]
     none = dict.fromkeys(SPLITS, 0)
-    counts = facts["n_mixtures"]
+    counts = corpus["n_mixtures"]
     lists = make_lists(utterances, n_src, {**none, "tr": counts["tr"]}, seed)
-    names = facts["test_groups"]
+    names = corpus["test_groups"]
     for number, name in enumerate(names):
         mine = [u for u in utterances if u.group == name]
         # Those that cannot be shared out evenly go to the first groups.
         wanted = {s: (counts[s] + len(names) - 1 - number) // len(names) for s in ("cv", "tt")}
         for key, lines in make_lists(mine, n_src, {**none, **wanted}, seed).items():
             lists[key] += lines
-    for language in sorted({u.group for u in utterances} - set(facts["train_groups"])):
+    for language in sorted({u.group for u in utterances} - set(corpus["train_groups"])):
         mine = [u for u in utterances if u.group == language]
         if len({u.speaker for u in mine}) < n_src:
             print(f"{language}: fewer than {n_src} speakers, so no mixtures")
             continue
-        wanted = {**none, "tt": facts["n_language_mixtures"]}
+        wanted = {**none, "tt": corpus["n_language_mixtures"]}
         lists["tt"] += make_lists(mine, n_src, wanted, seed)["tt"]
     return lists
 

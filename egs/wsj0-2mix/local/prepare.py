@@ -42,27 +42,27 @@ def main() -> None:
 
 def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Make ``sources``, ``sources.csv`` and ``lists/``."""
-    facts = conf["corpus"]
-    corpus_dir = find_corpus_dir(facts["corpus_dir"])
+    corpus = conf["corpus"]
+    corpus_dir = find_corpus_dir(corpus["corpus_dir"])
     check_apart(corpus_dir, data_dir)
-    if facts["lists"]:
-        check_apart(Path(facts["lists"]).expanduser(), data_dir / "lists")
+    if corpus["lists"]:
+        check_apart(Path(corpus["lists"]).expanduser(), data_dir / "lists")
     begin()
     made = begin_sources(data_dir, corpus_dir)
-    problems = Problems(facts["keep_going"])
-    lists = take_lists(made, facts, problems)
+    problems = Problems(corpus["keep_going"])
+    lists = take_lists(made, corpus, problems)
     discs = search(corpus_dir)
     sources_dir = data_dir / "sources"
     bad = place_recordings(lists, discs, made, conf, problems)
     advice = "; --allow_partial goes on without missing and bad recordings" if bad else ""
     problems.finish(str(data_dir / "lists"), advice)
     if bad:
-        lists = leave_out(lists, bad, data_dir, facts["n_src"])
+        lists = leave_out(lists, bad, data_dir, corpus["n_src"])
     utterances = describe(lists, read_genders(discs.speaker_tables))
     try:
         check_levels(sorted({u.path for u in utterances}), sources_dir)
     except RecipeError as error:
-        if not facts["allow_partial"]:
+        if not corpus["allow_partial"]:
             raise
         print(f"warning: {error}", file=sys.stderr)
     write_lists(data_dir, utterances, {})
@@ -82,14 +82,14 @@ def find_corpus_dir(name: str) -> Path:
     return folder
 
 
-def take_lists(made: Made, facts: Conf, problems: Problems) -> Lists:
+def take_lists(made: Made, corpus: Conf, problems: Problems) -> Lists:
     """Copy the mixing lists to ``lists/``, as they are, and read their good lines.
 
     ``lists/SHA256SUMS`` tells what they were.
     """
-    data_dir, n_src = made.folder, facts["n_src"]
+    data_dir, n_src = made.folder, corpus["n_src"]
     archive = data_dir / "archives" / "create-speaker-mixtures.zip"
-    texts = gather(facts["lists"], facts["lists_urls"], n_src, archive)
+    texts = gather(corpus["lists"], corpus["lists_urls"], n_src, archive)
     sums = data_dir / "lists" / "SHA256SUMS"
     paths = [list_path(data_dir, n_src, split) for split in SPLITS]
     made.claim(path.relative_to(data_dir).as_posix() for path in [sums, *paths])
@@ -102,8 +102,8 @@ def take_lists(made: Made, facts: Conf, problems: Problems) -> Lists:
         lists[split] = [
             line for line in lines if differ(line, [speaker_of(p) for p in line.paths], problems)
         ]
-    if not facts["lists"]:
-        check_official(lists, facts["expected"], archive)
+    if not corpus["lists"]:
+        check_official(lists, corpus["expected"], archive)
     note_sums(sums, {path.name: texts[split] for split, path in zip(SPLITS, paths, strict=True)})
     return lists
 
@@ -131,9 +131,9 @@ def place_recordings(
     Raises:
         RecipeError: a recording is missing or bad.
     """
-    facts = conf["corpus"]
+    corpus = conf["corpus"]
     where = first_places(lists)
-    forgiving = facts["allow_partial"] or facts["keep_going"]
+    forgiving = corpus["allow_partial"] or corpus["keep_going"]
     jobs, bad = [], {}
     for listed in where:
         try:
@@ -153,7 +153,7 @@ def place_recordings(
     made.claim(f"sources/{job.listed}" for job in jobs)
     bad |= convert_all(jobs, conf["nj"], keep_going=forgiving)
     for text in [f"{where[path]}: {path} {bad[path]}" for path in where if path in bad]:
-        if facts["allow_partial"]:
+        if corpus["allow_partial"]:
             print(text, file=sys.stderr)
         else:
             problems.add(text)

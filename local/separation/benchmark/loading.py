@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from separation.benchmark.mixing import MIXTURE_RATE, make_recordings, stage_1
 from separation.benchmark.networks import Timed, Work, take_turns
 from separation.corpus.datasets import Batch, ChunkDataset, EpochSampler, collate
-from separation.corpus.dynamic import DynamicMixing, Mixer, Recipe, stack
+from separation.corpus.dynamic import DynamicMixing, Mixer, MixSpec, stack
 from separation.corpus.lists import ListLine, read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
@@ -132,5 +132,5 @@ def make_loaders(data_dir: Path, csv: Path, work: Work) -> dict[str, DataLoader]
     return loaders
 
 
-def _stack_and_mix(mixer: Mixer, recipes: list[Recipe]) -> Batch:
+def _stack_and_mix(mixer: Mixer, recipes: list[MixSpec]) -> Batch:
     return mixer(stack(recipes))

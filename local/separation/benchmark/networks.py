@@ -204,7 +204,7 @@ def forward(contender: Contender, mixtures: torch.Tensor) -> Callable[[], object
 
 
 def precision_of(contender: Contender, device: torch.device) -> AbstractContextManager:
-    """Where a contender computes."""
+    """Autocast context of a contender."""
     return in_bfloat16(device) if contender.dtype == torch.bfloat16 else nullcontext()
 
 

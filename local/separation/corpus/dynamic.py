@@ -44,24 +44,24 @@ DRAWS: dict[str, Callable[[float], float]] = {
 EDGES = (1, 2)
 
 
-class Recipe(NamedTuple):
+class MixSpec(NamedTuple):
     """What a mixture, or a batch of them, is made of; each ``(source,)`` or ``(batch, source)``."""
 
     first: np.ndarray | torch.Tensor  # where in all recordings the source starts, samples
     last: np.ndarray | torch.Tensor  # of its recording
     length: np.ndarray | torch.Tensor  # of the source, samples
-    speed: np.ndarray | torch.Tensor  # samples of the recording a sample, in SPEED_UNITs
+    speed: np.ndarray | torch.Tensor  # recorded samples per output sample, in units of 2^-16
     factor: np.ndarray | torch.Tensor  # of 16-bit samples
     longest: int  # source of the batch, samples
     effects: Effects | None = None  # on the sources, where there are any
 
 
-def stack(recipes: Sequence[Recipe]) -> Recipe:
-    """Make one recipe of a batch's."""
-    *columns, longest, effects = zip(*recipes, strict=True)
+def stack(specs: Sequence[MixSpec]) -> MixSpec:
+    """Make one specification of a batch's."""
+    *columns, longest, effects = zip(*specs, strict=True)
     first, last, length, speed, factor = (torch.from_numpy(np.stack(c)) for c in columns)
     drawn = None if effects[0] is None else stack_effects(effects)
-    return Recipe(first, last, length, speed, factor, max(longest), drawn)
+    return MixSpec(first, last, length, speed, factor, max(longest), drawn)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class DynamicMixing(Dataset):
             effector = Effector(self.augmentation, self.sample_rate, self.seed)
         return Mixer(self.recordings, self.speed_range > 0, effector)
 
-    def __getitem__(self, key: tuple[int, int]) -> Recipe:
+    def __getitem__(self, key: tuple[int, int]) -> MixSpec:
         """What to mix."""
         rng = np.random.default_rng([self.seed, *key])
         chosen = rng.choice(len(self.names), self.n_src, replace=False, p=self.probabilities)
@@ -188,7 +188,7 @@ class DynamicMixing(Dataset):
         gains = rng.uniform(-self.gain_range, self.gain_range, self.n_src)
         factor = (10 ** (gains / 20) / np.sqrt(level) * 2.0**-15).astype(np.float32)
         effects = self.augmentation.draw(length, rng) if self.augmentation else None
-        return Recipe(first, last, length, speed, factor, int(length.max()), effects)
+        return MixSpec(first, last, length, speed, factor, int(length.max()), effects)
 
     def _draw_crop(
         self, takes: list[tuple[int, int, float]], rng: np.random.Generator
@@ -212,7 +212,7 @@ class Mixer:
     Args:
         recordings: all of them, one after the other, 16 bit, each with its EDGES.
         at_speeds: sources have speeds; if not, their samples are taken as they are.
-        effector: applies the effects that recipes have.
+        effector: applies the effects that specs have.
     """
 
     def __init__(
@@ -221,7 +221,7 @@ class Mixer:
         self.recordings, self.at_speeds = torch.from_numpy(recordings), at_speeds
         self.effector = effector
 
-    def __call__(self, recipe: Recipe) -> Batch:
+    def __call__(self, spec: MixSpec) -> Batch:
         """Mix a batch: every source at its speed, by its factor, and all with a peak of 0.9.
 
         Returns:
@@ -229,10 +229,10 @@ class Mixer:
             samples; what is shorter than others is padded with zeros at the end.
         """
         first, last, length, speed, factor = (
-            torch.as_tensor(value)[..., None] for value in recipe[:5]
+            torch.as_tensor(value)[..., None] for value in spec[:5]
         )
         self.recordings = self.recordings.to(first.device)  # at the first batch
-        time = torch.arange(recipe.longest, device=first.device)
+        time = torch.arange(spec.longest, device=first.device)
         place = time * speed
         index = torch.minimum(first + (place >> SPEED_BITS), last)
         if self.at_speeds:
@@ -242,8 +242,8 @@ class Mixer:
         else:
             sources = self.recordings[index].float()
         sources = sources.mul_(factor).masked_fill_(time >= length, 0)
-        if self.effector and recipe.effects:
-            sources = self.effector(sources, recipe.effects).masked_fill_(time >= length, 0)
+        if self.effector and spec.effects:
+            sources = self.effector(sources, spec.effects).masked_fill_(time >= length, 0)
         mixtures = sources.sum(1)
         peak = torch.maximum(sources.abs().amax((1, 2)), mixtures.abs().amax(1))
         scale = PEAK / peak.clamp(min=torch.finfo(peak.dtype).tiny)

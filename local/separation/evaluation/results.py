@@ -23,7 +23,7 @@ COLUMNS = [
 
 
 @dataclass(frozen=True)
-class SystemFacts:
+class Provenance:
     """What a result row says about the system and the run, besides its scores.
 
     ``macs_per_second`` counts multiply-accumulates for a second of audio, ``real_time_factor`` is
@@ -74,7 +74,7 @@ def summarise(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def result_rows(table: pd.DataFrame, split: str, facts: SystemFacts) -> pd.DataFrame:
+def result_rows(table: pd.DataFrame, split: str, facts: Provenance) -> pd.DataFrame:
     """Make the rows of one split, with exactly :data:`COLUMNS`."""
     rows = [{"split": split, **asdict(facts), **summary} for summary in summarise(table)]
     frame = pd.DataFrame(rows).reindex(columns=COLUMNS)

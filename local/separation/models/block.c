@@ -3,7 +3,7 @@
  * Matrices are (example, channel, frame), of float unless DOUBLE or BFLOAT16 is defined; bfloat16 is
  * computed with in float. A channel's frames are a row, which a processor's first caches hold, so
  * that PReLU, norm, depthwise convolution, PReLU and the sums of the next norm go over memory once or
- * twice. compiled.py compiles this file and calls it.
+ * twice. native.py compiles this file and calls it.
  *
  * The depthwise convolution reads the normed row at t + k dilation - padding, zeros around it; what
  * comes out is as long as the row.

@@ -11,13 +11,12 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from separation.models.compiled import OF_FILTER, Weights, block_backward, block_forward, computes
+from separation.models.native import OF_FILTER, Weights, block_backward, block_forward, computes
 from separation.models.norms import FusedGlobLN
 
-# Of a PReLU: with less, what it leaves of a negative input may be nothing.
+# Smallest slope from which a PReLU's negative input can be recovered.
 TINY_SLOPE = 1e-6
-# Multiplications from which on a float32 convolution may be faster than the product, and the frames
-# that fill a cache line.
+# Multiplications from which conv1d can beat matmul in float32, and floats per cache line.
 LARGE_PRODUCT, CACHE_LINE = 2**24, 16
 MINDS_LINES = torch.backends.cpu.get_cpu_capability() != "AVX512"  # products of MKL do, before that
 

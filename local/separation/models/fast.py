@@ -141,7 +141,7 @@ def _eager_on_cpu(x: torch.Tensor) -> bool:
 
 
 class _PReLU(torch.autograd.Function):
-    """What is kept is the output where that tells the input: the norm after it keeps it anyway."""
+    """Saves the output, which the next norm saves anyway, where the PReLU is invertible."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:

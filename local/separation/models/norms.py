@@ -94,8 +94,8 @@ class _Cumulative(torch.autograd.Function):
         shift = (mean * scale).to(x.dtype)[:, :, None]
         grad_gamma = (scaled * x).sum((0, 2)) - torch.bmm(grad, shift).sum((0, 2))
         inner = grad * gamma[:, None]
-        # Of each frame, over its channels; then what mean and power of a frame had from each
-        # frame before it.
+        # Per-frame sums over channels, then gradients of the running mean and power with respect
+        # to earlier frames.
         total = inner.sum(1).double()
         with_x = (inner * x).sum(1).double()
         cubed = scale**3 * (with_x - mean * total)

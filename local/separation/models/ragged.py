@@ -51,7 +51,7 @@ def ragged(model: nn.Module, frames: torch.Tensor) -> Iterator[None]:
 
 
 def within(frames: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Which frames of ``(batch, ..., frame)`` are there; to multiply it with.
+    """Mask of valid frames, broadcastable to ``x`` of shape ``(batch, ..., frame)``.
 
     A batch that sources were folded into has all sources of an example one after the other.
     """

@@ -82,6 +82,40 @@ def improvement_plot(table: pd.DataFrame, title: str) -> bytes:
     return _png(figure)
 
 
+def example_plot(
+    mixture: np.ndarray, references: np.ndarray, estimates: np.ndarray, sample_rate: int
+) -> bytes:
+    """Draw spectrograms of a mixture, of what was separated from it, and of its sources.
+
+    Args:
+        mixture: shape ``(time,)``.
+        references: shape ``(source, time)``.
+        estimates: shape ``(source, time)``, in the order of the references.
+        sample_rate: in Hz.
+    """
+    figure = Figure(figsize=(4 * (1 + len(references)), 4.6), dpi=80, layout="constrained")
+    cells = figure.subplots(2, 1 + len(references), squeeze=False)
+    cells[1, 0].set_visible(False)
+    columns = [(cells[0, 0], mixture, "mixture")]
+    for number, pair in enumerate(zip(estimates, references, strict=True), start=1):
+        for axes, samples, name in zip(cells[:, number], pair, ("estimate", "source"), strict=True):
+            columns.append((axes, samples, f"{name} {number}"))
+    for axes, samples, name in columns:
+        image = _shades(samples, sample_rate)
+        seconds, kilohertz = samples.size / sample_rate, sample_rate / 2000
+        axes.imshow(
+            image,
+            origin="lower",
+            aspect="auto",
+            extent=(0, seconds, 0, kilohertz),
+            cmap="magma",
+            vmin=0,
+            vmax=1,
+        )
+        axes.set(title=name, xlabel="time (s)", ylabel="frequency (kHz)")
+    return _png(figure)
+
+
 def spectrogram(samples: np.ndarray, sample_rate: int) -> bytes:
     """Draw a spectrogram without axes: 0 Hz to half the rate, 70 dB below its loudest point.
 
@@ -89,10 +123,7 @@ def spectrogram(samples: np.ndarray, sample_rate: int) -> bytes:
         samples: shape ``(time,)``.
         sample_rate: in Hz.
     """
-    window = min(int(0.032 * sample_rate), samples.size)
-    power = np.abs(stft(samples, sample_rate, nperseg=window)[2]) ** 2
-    level = 10.0 * np.log10(power / max(power.max(), 1e-12) + 1e-12)
-    shades = np.clip(1.0 + level / SPECTROGRAM_RANGE, 0.0, 1.0)
+    shades = _shades(samples, sample_rate)
     # An image of 64 colours is a quarter as large as one in full colour.
     indices = Image.fromarray((shades[::-1] * 63).astype(np.uint8)).resize(SPECTROGRAM_SIZE)
     palette = matplotlib.colormaps["magma"](np.linspace(0, 1, 64))[:, :3]
@@ -100,6 +131,14 @@ def spectrogram(samples: np.ndarray, sample_rate: int) -> bytes:
     file = io.BytesIO()
     indices.save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def _shades(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Levels of ``(frequency, frame)``: 1 at the loudest point, 0 at 70 dB below it and less."""
+    window = min(int(0.032 * sample_rate), samples.size)
+    power = np.abs(stft(samples, sample_rate, nperseg=window)[2]) ** 2
+    level = 10.0 * np.log10(power / max(power.max(), 1e-12) + 1e-12)
+    return np.clip(1.0 + level / SPECTROGRAM_RANGE, 0.0, 1.0)
 
 
 def _plain(text: str) -> str:

@@ -9,7 +9,7 @@ from asteroid.engine import System
 from torch.nn.utils import clip_grad_norm_
 
 from separation.corpus.datasets import Batch
-from separation.corpus.dynamic import Mixer, Recipe
+from separation.corpus.dynamic import Mixer, MixSpec
 from separation.errors import RecipeError
 from separation.training.losses import LOSSES, PIT
 
@@ -50,7 +50,7 @@ class SeparationSystem(System):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
         """Mix what is still to be mixed."""
-        return self.mixer(batch) if self.mixer and isinstance(batch, Recipe) else batch
+        return self.mixer(batch) if self.mixer and isinstance(batch, MixSpec) else batch
 
     def common_step(self, batch: Batch, batch_nb: int, train: bool = True) -> torch.Tensor:
         """Mean loss of a batch."""

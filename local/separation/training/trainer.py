@@ -144,11 +144,11 @@ class Training:
 
 def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
     """Batches of training chunks, as ``data:`` of the configuration says."""
-    data, facts = conf["data"], conf["corpus"]
-    manifest = read_manifest(wav_dir / "tr.csv", facts["n_src"])
+    data, corpus = conf["data"], conf["corpus"]
+    manifest = read_manifest(wav_dir / "tr.csv", corpus["n_src"])
     dataset: Dataset
     if data["dynamic_mixing"]:
-        if facts.get("task") == "sep_noisy":
+        if corpus.get("task") == "sep_noisy":
             raise RecipeError(
                 "data.dynamic_mixing mixes clean speech, but corpus.task is sep_noisy;"
                 " set data.dynamic_mixing=false"
@@ -156,25 +156,25 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
         dataset = DynamicMixing(
             [u for u in read_sources(data_dir) if u.split == "tr"],
             data_dir / "sources",
-            n_src=facts["n_src"],
+            n_src=corpus["n_src"],
             chunk_size=data["chunk_size"],
             size=data["epoch_size"] or len(manifest),
-            sample_rate=facts["sample_rate"],
+            sample_rate=corpus["sample_rate"],
             gain_range=data["gain_range"],
             speed_range=data["speed_range"],
             seed=conf["seed"],
             nj=conf["nj"],
-            draw=SpeakerDraw(data["draw_speakers"], facts.get("group_weights", {})),
+            draw=SpeakerDraw(data["draw_speakers"], corpus.get("group_weights", {})),
             augmentation=Augmentation(**data["augment"]),
         )
     else:
         dataset = ChunkDataset(
             manifest,
-            n_src=facts["n_src"],
+            n_src=corpus["n_src"],
             chunk_size=data["chunk_size"],
             min_length=data["min_length"],
             chunking=data["chunking"],
-            sample_rate=facts["sample_rate"],
+            sample_rate=corpus["sample_rate"],
             seed=conf["seed"],
         )
     return DataLoader(
@@ -190,9 +190,9 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
 
 def cv_loader(conf: Conf, wav_dir: Path) -> DataLoader:
     """Whole validation mixtures, one at a time: padding would change a global norm's statistics."""
-    facts = conf["corpus"]
-    manifest = read_manifest(wav_dir / "cv.csv", facts["n_src"])
-    dataset = WholeDataset(manifest, facts["n_src"], facts["sample_rate"])
+    corpus = conf["corpus"]
+    manifest = read_manifest(wav_dir / "cv.csv", corpus["n_src"])
+    dataset = WholeDataset(manifest, corpus["n_src"], corpus["sample_rate"])
     return DataLoader(
         dataset,
         batch_size=1,

@@ -98,9 +98,11 @@ def block_forward(x: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, ...]
         weights: of the block.
 
     Returns:
-        what the second norm is to take; where that comes from more than 0; ``(batch, 4)`` in
-        float64, mean and reciprocal deviation that the first norm took, and those that the second
-        is to take; ``(batch, 2, channel)``, what the second is to multiply with, and to add.
+        z: ``(batch, channel, frame)``, input of the second norm.
+        positive: the same shape, where the second PReLU's input is above 0.
+        moments: ``(batch, 4)`` in float64, mean and reciprocal deviation of the first norm, then of
+            the second.
+        scaling: ``(batch, 2, channel)``, gain and shift of the second norm.
     """
     z, positive = torch.empty_like(x), torch.empty_like(x, dtype=torch.uint8)
     moments = x.new_empty(len(x), 4, dtype=torch.float64)
