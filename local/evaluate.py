@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from separation.config import ROOT, load_resolved, wav_folder
+from separation.config import ROOT, load_resolved
+from separation.corpus.layout import Corpus
 from separation.corpus.manifest import read_fingerprint
 from separation.evaluation.evaluator import (
     evaluate_split,
@@ -54,14 +55,14 @@ def main() -> None:
     check_metrics(settings["metrics"])
     corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
     data_dir = arguments.data_dir or ROOT / "data" / corpus
-    wav_dir = wav_folder(data_dir, conf)
+    place = Corpus.of(conf, data_dir)
     separator = Separator.from_experiment(
         exp_dir, pick_device(arguments.device), precision=arguments.precision
     )
     stage = Stage(4, exp_dir, evaluation_settings(conf), reads=data_dir)
     tables = {
         split: read_split(
-            wav_dir / f"{split}.csv", separator.n_src, settings["max_mixtures"].get(split, 0)
+            place.manifest(split), separator.n_src, settings["max_mixtures"].get(split, 0)
         )
         for split in settings["splits"]
     }
@@ -76,7 +77,7 @@ def main() -> None:
         commit=commit_name(),
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
         command=command_line(),
-        data_fingerprint=read_fingerprint(wav_dir),
+        data_fingerprint=read_fingerprint(place.wav_dir),
     )
     # One split, or another precision, is less than stage 4 or something else.
     whole = not arguments.split and arguments.precision == "fp32"

@@ -7,7 +7,8 @@ from separation.process import run_command  # isort: split
 from collections.abc import Callable
 from pathlib import Path
 
-from separation.config import Conf, wav_folder
+from separation.config import Conf
+from separation.corpus.layout import Corpus
 from separation.corpus.lists import SPLITS, read_split
 from separation.corpus.manifest import make_manifests
 from separation.corpus.problems import Problems
@@ -21,24 +22,19 @@ def main() -> None:
 
 def write_manifests(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Write ``{tr,cv,tt}.csv`` and ``fingerprint.txt``."""
-    wav_dir = wav_folder(data_dir, conf)
-    corpus = conf["corpus"]
-    problems = Problems(corpus["keep_going"])
+    settings, corpus = conf["corpus"], Corpus.of(conf, data_dir)
+    problems = Problems(settings["keep_going"])
     for split in SPLITS:
-        read_split(data_dir, corpus["n_src"], split, problems)
+        read_split(data_dir, corpus.n_src, split, problems)
     begin()
     fingerprint = make_manifests(
-        data_dir,
-        wav_dir,
-        n_src=corpus["n_src"],
-        sample_rate=corpus["sample_rate"],
-        nj=conf["nj"],
-        problems=problems,
-        expected=corpus.get("expected"),  # for corpora of which that is known
-        mode=corpus["mode"],
-        allow_partial=corpus.get("allow_partial", False),
+        corpus,
+        conf["nj"],
+        problems,
+        expected=settings.get("expected"),  # for corpora of which that is known
+        allow_partial=settings.get("allow_partial", False),
     )
-    print(f"metadata is in {wav_dir}/{{tr,cv,tt}}.csv, fingerprint {fingerprint}")
+    print(f"manifests are in {corpus.wav_dir}/{{tr,cv,tt}}.csv, fingerprint {fingerprint}")
 
 
 if __name__ == "__main__":

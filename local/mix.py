@@ -7,7 +7,8 @@ from separation.process import run_command  # isort: split
 from collections.abc import Callable
 from pathlib import Path
 
-from separation.config import Conf, wav_folder
+from separation.config import Conf
+from separation.corpus.layout import Corpus
 from separation.corpus.levels import read_levels
 from separation.corpus.lists import SPLITS
 from separation.corpus.mixing import check_list, mix_split
@@ -23,29 +24,18 @@ def main() -> None:
 
 def mix(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Mix every split."""
-    corpus = conf["corpus"]
-    wav_dir = wav_folder(data_dir, conf)
-    if corpus["corpus_dir"]:
-        check_apart(Path(corpus["corpus_dir"]), wav_dir)
-    problems = Problems(corpus["keep_going"])
-    for split in SPLITS:  # a bad line of the last list is told before the first is mixed
-        check_list(data_dir, corpus["n_src"], split, problems)
-    levels = read_levels(Path(corpus["levels_file"])) if corpus["levels_file"] else None
+    settings, corpus = conf["corpus"], Corpus.of(conf, data_dir)
+    if settings["corpus_dir"]:
+        check_apart(Path(settings["corpus_dir"]), corpus.wav_dir)
+    problems = Problems(settings["keep_going"])
+    for split in SPLITS:  # a bad line of the last list is an error before the first is mixed
+        check_list(corpus, split, problems)
+    levels = read_levels(Path(settings["levels_file"])) if settings["levels_file"] else None
     begin()
     for split in SPLITS:
-        mix_split(
-            data_dir,
-            wav_dir,
-            split,
-            sample_rate=corpus["sample_rate"],
-            mode=corpus["mode"],
-            n_src=corpus["n_src"],
-            nj=conf["nj"],
-            levels=levels,
-            problems=problems,
-        )
+        mix_split(corpus, split, conf["nj"], levels, problems)
     problems.finish(str(data_dir))
-    print(f"mixtures are in {wav_dir}")
+    print(f"mixtures are in {corpus.wav_dir}")
 
 
 if __name__ == "__main__":

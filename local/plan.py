@@ -18,8 +18,8 @@ from separation.config import (
     load_corpus_config,
     load_resolved,
     read_yaml,
-    wav_folder,
 )
+from separation.corpus.layout import Corpus
 from separation.errors import RecipeError
 from separation.options import TAG, Command, as_yaml, location_keys, parse
 from separation.stages import (
@@ -119,7 +119,7 @@ def make_plan(command: Command) -> Plan:
         tag=tag,
         conf_file=conf_file,
         data_dir=data_dir,
-        wav_dir=wav_folder(data_dir, data),
+        wav_dir=Corpus.of(data, data_dir).wav_dir,
         exp_dir=Path("exp", f"{folder}_{tag}"),
         overrides=overrides,
         data=data_settings(data),

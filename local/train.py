@@ -8,7 +8,8 @@ import argparse
 import shutil
 from pathlib import Path
 
-from separation.config import Conf, load_config, load_resolved, save_resolved, wav_folder
+from separation.config import Conf, load_config, load_resolved, save_resolved
+from separation.corpus.layout import Corpus
 from separation.corpus.manifest import read_fingerprint
 from separation.options import location_keys
 from separation.stages import Stage, train_settings
@@ -29,13 +30,13 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
     arguments = parser.parse_args()
     conf = load_config(arguments.corpus, arguments.tag, arguments.conf, arguments.overrides)
-    exp_dir, wav_dir = arguments.exp_dir, wav_folder(arguments.data_dir, conf)
+    exp_dir, corpus = arguments.exp_dir, Corpus.of(conf, arguments.data_dir)
     settings = train_settings(conf, location_keys(arguments.corpus))
     stage = Stage(3, exp_dir, settings, reads=arguments.data_dir)
     if arguments.resume:
         check_resume(conf, exp_dir)
         keep_precision(conf, exp_dir)
-    training = Training(conf, arguments.data_dir, wav_dir, exp_dir)
+    training = Training(conf, corpus, exp_dir)
     # Nothing of an earlier training is touched before all that this one needs is there.
     if is_first_process():  # Lightning starts this script once more for every other device
         stage.begin()
@@ -43,7 +44,7 @@ def main() -> None:
             forget(exp_dir)
         set_up_logging(exp_dir / "train.log")
         save_resolved(conf, exp_dir / "conf.yaml")
-        write_environment(exp_dir / "environment.txt", read_fingerprint(wav_dir))
+        write_environment(exp_dir / "environment.txt", read_fingerprint(corpus.wav_dir))
     training.run(arguments.resume)
     if is_first_process():
         stage.finish()

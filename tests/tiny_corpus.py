@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from separation.corpus.layout import Corpus
 from separation.corpus.lists import Utterance, make_lists, write_lists
 from separation.corpus.manifest import make_manifests
 from separation.corpus.mixing import mix_split
@@ -48,6 +49,6 @@ def make_corpus(data_dir: Path, n_mixtures: dict[str, int] | None = None) -> Pat
     make_sources(data_dir, n_mixtures)
     wav_dir = data_dir / "wav8k" / "min"
     for split in n_mixtures:
-        mix_split(data_dir, wav_dir, split, RATE, "min", n_src=2, nj=1)
-    make_manifests(data_dir, wav_dir, 2, RATE, nj=1)
+        mix_split(Corpus(data_dir, wav_dir, 2, RATE, "min"), split, 1)
+    make_manifests(Corpus(data_dir, wav_dir), 1)
     return wav_dir

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import evaluate
 from separation.config import load_config, save_resolved
+from separation.corpus.layout import Corpus
 from separation.training.trainer import Training
 from tiny_corpus import make_corpus
 
@@ -59,7 +60,7 @@ def make_world(root: Path) -> World:
     world = World(root)
     make_corpus(world.data_dir)
     conf = load_config("espeak-2mix", "small", None, TINY)
-    Training(conf, world.data_dir, world.wav_dir, world.exp_dir).run(resume=False)
+    Training(conf, Corpus.of(conf, world.data_dir), world.exp_dir).run(resume=False)
     save_resolved(conf, world.exp_dir / "conf.yaml")
     arguments, sys.argv = sys.argv, ["evaluate.py", *world.evaluate()]
     try:

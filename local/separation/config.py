@@ -254,9 +254,3 @@ def _converted(value: Any, default: Any, name: str, source: str) -> Any:
         wanted = KINDS.get(type(default), f"a {type(default).__name__}")
         raise RecipeError(f"{source}: '{name}' must be {wanted}, not '{value}'") from error
     return value
-
-
-def wav_folder(data_dir: Path, conf: Conf) -> Path:
-    """Where the mixtures of a corpus are: ``<data_dir>/wav8k/min`` for 8 kHz and ``mode: min``."""
-    corpus = conf["corpus"]
-    return data_dir / f"wav{corpus['sample_rate'] / 1000:g}k" / corpus["mode"]

@@ -24,7 +24,8 @@ from separation.corpus.augmentation import (
     stack_effects,
 )
 from separation.corpus.datasets import EpochSampler
-from separation.corpus.dynamic import SPEED_UNIT, DynamicMixing, stack
+from separation.corpus.dynamic import SPEED_UNIT, DynamicMixing, MixDraw, stack
+from separation.corpus.layout import Corpus
 from separation.corpus.lists import Utterance, read_sources
 from tiny_corpus import RATE, make_corpus
 
@@ -46,19 +47,9 @@ def data_dir(tmp_path_factory):
 
 
 def dynamic(data_dir, augmentation=ALL, seed=1, utterances=None):
-    return DynamicMixing(
-        utterances or [u for u in read_sources(data_dir) if u.split == "tr"],
-        data_dir / "sources",
-        n_src=2,
-        chunk_size=4000,
-        size=40,
-        sample_rate=RATE,
-        gain_range=2.5,
-        speed_range=0.1,
-        seed=seed,
-        nj=1,
-        augmentation=augmentation,
-    )
+    utterances = utterances or [u for u in read_sources(data_dir) if u.split == "tr"]
+    draw = MixDraw(4000, speed_range=0.1, augmentation=augmentation)
+    return DynamicMixing(utterances, Corpus(data_dir, data_dir), draw, size=40, seed=seed, nj=1)
 
 
 def mixed(dataset, *keys):

@@ -1,5 +1,7 @@
 """Which samples training and validation see."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from separation.corpus.datasets import (
     WholeDataset,
     collate,
 )
+from separation.corpus.layout import Corpus
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
 from tiny_corpus import RATE, make_corpus
@@ -30,7 +33,7 @@ def manifest(data_dir):
 
 
 def chunks(manifest, chunk_size, split, least=0):
-    return ChunkDataset(manifest, 2, chunk_size, least, split, RATE, seed=5)
+    return ChunkDataset(manifest, Corpus(Path(), Path()), chunk_size, least, split, seed=5)
 
 
 def test_all_chunks_cover_every_sample_and_the_last_ends_with_the_mixture(manifest):

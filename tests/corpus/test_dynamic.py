@@ -9,11 +9,13 @@ from separation.corpus.dynamic import (
     DRAWS,
     SPEED_UNIT,
     DynamicMixing,
+    MixDraw,
     Mixer,
     MixSpec,
     SpeakerDraw,
     stack,
 )
+from separation.corpus.layout import Corpus
 from separation.corpus.levels import active_level
 from separation.corpus.lists import Utterance, read_sources
 from separation.corpus.mixing import mix_sources
@@ -30,18 +32,13 @@ def data_dir(tmp_path_factory):
 
 
 def dynamic(data_dir, utterances=None, **changes):
-    options = {
-        "n_src": 2,
-        "chunk_size": 4000,
-        "size": 10,
-        "sample_rate": RATE,
-        "gain_range": 2.5,
-        "speed_range": 0.0,
-        "seed": 1,
-        "nj": 1,
-    }
+    """Ten mixtures; changes are those of the corpus, of what is drawn, and of the rest."""
+    rest = {name: changes.pop(name) for name in ("size", "seed", "nj") if name in changes}
+    of_corpus = {name: changes.pop(name) for name in ("n_src", "sample_rate") if name in changes}
+    corpus = Corpus(data_dir, data_dir / "unused", **of_corpus)
     utterances = utterances or [u for u in read_sources(data_dir) if u.split == "tr"]
-    return DynamicMixing(utterances, data_dir / "sources", **(options | changes))
+    draw = MixDraw(**({"chunk_size": 4000} | changes))
+    return DynamicMixing(utterances, corpus, draw, **({"size": 10, "seed": 1, "nj": 1} | rest))
 
 
 def mixed(dataset, *keys):
@@ -224,7 +221,7 @@ def uneven(tmp_path_factory):
 )
 def test_speakers_are_drawn_in_proportion(uneven, draw, expected):
     folder, utterances = uneven
-    dataset = dynamic(folder, utterances, n_src=1, draw=draw)
+    dataset = dynamic(folder, utterances, n_src=1, speakers=draw)
     np.testing.assert_allclose(dataset.probabilities, expected)
     starts = np.cumsum([0, *(seconds * RATE + 3 for seconds in (1, 4, 9, 16))])
     first = np.array([dataset[0, index].first[0] for index in range(2000)])
@@ -236,7 +233,7 @@ def test_equal_weights_draw_the_numbers_that_no_weights_draw(uneven):
     folder, utterances = uneven
     plain = dynamic(folder, utterances)
     weighted = dynamic(
-        folder, utterances, draw=SpeakerDraw("speaker", {"read": 1.0, "spoken": 1.0})
+        folder, utterances, speakers=SpeakerDraw("speaker", {"read": 1.0, "spoken": 1.0})
     )
     assert weighted.probabilities is None
     for index in range(5):
@@ -245,10 +242,10 @@ def test_equal_weights_draw_the_numbers_that_no_weights_draw(uneven):
 
 def test_a_group_of_weight_0_is_never_drawn(uneven):
     folder, utterances = uneven
-    dataset = dynamic(folder, utterances, draw=SpeakerDraw("speaker", {"read": 0.0}))
+    dataset = dynamic(folder, utterances, speakers=SpeakerDraw("speaker", {"read": 0.0}))
     assert dataset.names == ["2", "3"]
     with pytest.raises(RecipeError, match="2 speakers in tr, but a mixture needs 3"):
-        dynamic(folder, utterances, n_src=3, draw=SpeakerDraw("speaker", {"read": 0.0}))
+        dynamic(folder, utterances, n_src=3, speakers=SpeakerDraw("speaker", {"read": 0.0}))
 
 
 def test_a_wrong_weight_is_named():

@@ -6,6 +6,7 @@ import pytest
 import soundfile
 
 from separation.corpus.audio import read_audio
+from separation.corpus.layout import Corpus
 from separation.corpus.lists import list_path, read_list, read_sources
 from separation.corpus.manifest import make_manifests, read_fingerprint, read_manifest
 from separation.corpus.problems import Problems
@@ -50,7 +51,7 @@ def test_fingerprint_is_the_same_elsewhere_and_changes_with_a_sample(corpus, tmp
     samples, rate = soundfile.read(path, dtype="int16")
     samples[100] += 1  # still adds up to the mixture within rounding
     soundfile.write(path, samples, rate)
-    assert make_manifests(data_dir, wav_dir, 2, RATE, nj=1) != fingerprint
+    assert make_manifests(Corpus(data_dir, wav_dir), 1) != fingerprint
 
 
 def spoil(kind, wav_dir, name):
@@ -89,7 +90,7 @@ def test_a_spoilt_mixture_is_named_and_no_csv_is_written(corpus, kind, says):
     for old in wav_dir.glob("*.csv"):
         old.unlink()
     with pytest.raises(RecipeError, match=says) as error:
-        make_manifests(data_dir, wav_dir, 2, RATE, nj=1)
+        make_manifests(Corpus(data_dir, wav_dir), 1)
     assert name.removesuffix(".wav") in str(error.value)
     assert "mix_2_spk_tt.txt:" in str(error.value)
     assert not list(wav_dir.glob("*.csv"))
@@ -100,7 +101,7 @@ def test_a_voice_in_tr_and_tt_is_named(corpus):
     path = data_dir / "sources.csv"
     path.write_text(path.read_text().replace(",f4,", ",f1,"))
     with pytest.raises(RecipeError, match=r"mix_2_spk_tt.txt:\d+: speaker f1 of tt is in tr"):
-        make_manifests(data_dir, wav_dir, 2, RATE, nj=1)
+        make_manifests(Corpus(data_dir, wav_dir), 1)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_keep_going_tells_every_spoilt_mixture(corpus, capsys):
     for kind, name in zip(("missing", "silent"), spoilt, strict=True):
         spoil(kind, wav_dir, name)
     with pytest.raises(RecipeError, match="2 problems, told above"):
-        make_manifests(data_dir, wav_dir, 2, RATE, 1, Problems(keep_going=True))
+        make_manifests(Corpus(data_dir, wav_dir), 1, Problems(keep_going=True))
     told = capsys.readouterr().err
     assert all(name in told for name in spoilt)
 
@@ -170,9 +171,8 @@ def facts(wav_dir):
     }
 
 
-def remade(corpus, expected, **options):
-    data_dir, wav_dir = corpus
-    return make_manifests(data_dir, wav_dir, 2, RATE, 1, expected=expected, **options)
+def remade(corpus, expected, mode="min", **options):
+    return make_manifests(Corpus(*corpus, mode=mode), 1, expected=expected, **options)
 
 
 def test_a_corpus_as_expected_has_its_plain_fingerprint(corpus):

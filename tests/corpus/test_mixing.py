@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from separation.corpus.layout import Corpus
 from separation.corpus.levels import active_level
 from separation.corpus.lists import Utterance, list_path, write_lists
 from separation.corpus.mixing import load_source, mix_sources, mix_split
@@ -167,7 +168,9 @@ def test_three_mixtures_by_hand(tmp_path, n_src, rate, mode, given):
     if not given:
         levels = {p: active_level(halved(s), 8000, band_pass=True) for p, s in recorded.items()}
     out = tmp_path / "wav"
-    assert mix_split(tmp_path, out, "tr", rate, mode, n_src, 1, levels if given else None) == 3
+    assert (
+        mix_split(Corpus(tmp_path, out, n_src, rate, mode), "tr", 1, levels if given else None) == 3
+    )
     for line, name in zip(LINES[n_src], NAMES[n_src], strict=True):
         expected = by_hand(line.split(), recorded, levels, rate, mode)
         for folder, signal in zip(["mix", "s1", "s2", "s3"], expected, strict=False):
@@ -188,7 +191,7 @@ def test_each_recording_is_read_once(tmp_path, monkeypatch):
         return load_source(path, *arguments)
 
     monkeypatch.setattr("separation.corpus.mixing.load_source", counted)
-    mix_split(tmp_path, tmp_path / "wav", "tr", 8000, "min", 2, nj=1)
+    mix_split(Corpus(tmp_path, tmp_path / "wav", 2, 8000, "min"), "tr", 1)
     assert sorted(read) == sorted(recorded)
 
 
@@ -199,4 +202,4 @@ def test_a_recording_of_two_splits_may_have_two_rows(tmp_path):
         rows = list(csv.reader(file))
     with open(path, "a", newline="") as file:
         csv.writer(file).writerow([rows[1][0], rows[1][1], "", "cv"])
-    assert mix_split(tmp_path, tmp_path / "wav", "tr", 8000, "min", 2, nj=1) == 3
+    assert mix_split(Corpus(tmp_path, tmp_path / "wav", 2, 8000, "min"), "tr", 1) == 3

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 import mix
+from separation.corpus.layout import Corpus
 from separation.corpus.lists import list_path, read_list
 from separation.corpus.mixing import mix_split
 from separation.corpus.problems import Problems
@@ -30,17 +31,17 @@ def contents(folder):
 def test_a_second_run_gives_the_same_bytes_and_clears_what_is_not_listed(tmp_path, capsys):
     make_sources(tmp_path, {"tr": 20, "cv": 1, "tt": 1})
     out = tmp_path / "out"
-    mix_split(tmp_path, out, "tr", RATE, "min", 2, nj=1)
+    mix_split(Corpus(tmp_path, out, 2, RATE, "min"), "tr", 1)
     before = contents(out)
     path = list_path(tmp_path, 2, "tr")
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:5]))
-    mix_split(tmp_path, out, "tr", RATE, "min", 2, nj=1)
+    mix_split(Corpus(tmp_path, out, 2, RATE, "min"), "tr", 1)
     few = {line.mixture_id for line in read_list(path, 2)}
     assert {p.stem for p in out.rglob("*.wav")} == few
     assert capsys.readouterr().err.count("note: ") == 0
     path.write_text("".join(lines))
-    mix_split(tmp_path, out, "tr", RATE, "min", 2, nj=2)
+    mix_split(Corpus(tmp_path, out, 2, RATE, "min"), "tr", 2)
     assert contents(out) == before
     assert not list(tmp_path.glob(".mixing-*"))
 
@@ -51,6 +52,7 @@ import os, signal, sys
 from pathlib import Path
 import numpy
 from separation.corpus import mixing
+from separation.corpus.layout import Corpus
 from separation.corpus.mixing import mix_split
 
 data_dir, module, name, last = Path(sys.argv[1]), *sys.argv[2:4], int(sys.argv[4])
@@ -64,7 +66,7 @@ def counted(*arguments):
     return original(*arguments)
 
 setattr(place, name, counted)
-mix_split(data_dir, data_dir / "out", "tr", 8000, "min", 2, nj=1)
+mix_split(Corpus(data_dir, data_dir / "out", 2, 8000, "min"), "tr", 1)
 """
 
 
@@ -79,7 +81,7 @@ mix_split(data_dir, data_dir / "out", "tr", 8000, "min", 2, nj=1)
 )
 def test_killed_and_started_again_gives_the_same_bytes(tmp_path, module, name, last):
     make_sources(tmp_path, {"tr": 8, "cv": 1, "tt": 1})
-    mix_split(tmp_path, tmp_path / "clean", "tr", RATE, "min", 2, nj=1)
+    mix_split(Corpus(tmp_path, tmp_path / "clean", 2, RATE, "min"), "tr", 1)
     command = [sys.executable, "-c", KILLED, tmp_path, module, name, str(last)]
     run = subprocess.run(command, cwd=LOCAL, capture_output=True)
     assert run.returncode == -signal.SIGKILL, run.stderr
@@ -88,24 +90,25 @@ def test_killed_and_started_again_gives_the_same_bytes(tmp_path, module, name, l
     assert partial < names
     for path in partial:  # whole or not there
         assert (tmp_path / "out" / path).read_bytes() == (tmp_path / "clean" / path).read_bytes()
-    mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=1)
+    mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 1)
     assert contents(tmp_path / "out") == contents(tmp_path / "clean")
 
 
 MIXES = """
 import sys
 from pathlib import Path
+from separation.corpus.layout import Corpus
 from separation.corpus.mixing import mix_split
 
 data_dir = Path(sys.argv[1])
-mix_split(data_dir, data_dir / "out", "tr", 8000, "min", 2, nj=1)
+mix_split(Corpus(data_dir, data_dir / "out", 2, 8000, "min"), "tr", 1)
 """
 
 
 def test_processes_that_a_killed_run_left_are_waited_for(tmp_path):
     """Another process that mixes there, still at it, neither disturbs nor is disturbed."""
     make_sources(tmp_path, {"tr": 4, "cv": 1, "tt": 1})
-    mix_split(tmp_path, tmp_path / "clean", "tr", RATE, "min", 2, nj=1)
+    mix_split(Corpus(tmp_path, tmp_path / "clean", 2, RATE, "min"), "tr", 1)
     (tmp_path / ".mixing-left").mkdir()
     (tmp_path / ".mixing-left" / "0.f32").write_bytes(b"half")
     command = [sys.executable, "-c", MIXES, tmp_path]
@@ -122,13 +125,13 @@ def test_processes_that_a_killed_run_left_are_waited_for(tmp_path):
 def test_killed_with_processes_and_started_again_at_once(tmp_path):
     """The processes of a killed run may write for a while; what the next run leaves is whole."""
     make_sources(tmp_path, {"tr": 60, "cv": 1, "tt": 1})
-    mix_split(tmp_path, tmp_path / "clean", "tr", RATE, "min", 2, nj=1)
+    mix_split(Corpus(tmp_path, tmp_path / "clean", 2, RATE, "min"), "tr", 1)
     script = KILLED.replace("nj=1", "nj=2").replace('"mixing": mixing', '"mixing": mixing.tqdm')
     command = [sys.executable, "-c", script, tmp_path, "mixing", "update", "2"]
     with open(tmp_path / "told", "wb") as told:  # a pipe would stay open as long as they live
         run = subprocess.Popen(command, cwd=LOCAL, stdout=told, stderr=told, start_new_session=True)
     assert run.wait() == -signal.SIGKILL, (tmp_path / "told").read_text()
-    mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=2)
+    mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 2)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(run.pid, signal.SIGKILL)
     assert contents(tmp_path / "out") == contents(tmp_path / "clean")
@@ -141,9 +144,9 @@ def test_a_recording_that_begins_silent_is_named_where_min_leaves_nothing_of_it(
     samples, rate = soundfile.read(path)
     soundfile.write(path, np.concatenate([np.zeros(2 * rate), samples]), rate)
     with pytest.raises(RecipeError, match="is silent in the") as error:
-        mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=1)
+        mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 1)
     assert f"{line.paths[1]} is silent" in str(error.value)
-    assert mix_split(tmp_path, tmp_path / "out", "tr", RATE, "max", 2, nj=1) == 8
+    assert mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "max"), "tr", 1) == 8
 
 
 def spoil(kind, path):
@@ -184,7 +187,7 @@ def test_a_bad_recording_is_named_with_list_line_and_file(tmp_path, kind, says):
     first = min(n for n, line in enumerate(lines, 1) if bad in line.paths)
     spoil(kind, tmp_path / "sources" / bad)
     with pytest.raises(RecipeError, match=says) as error:
-        mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=1)
+        mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 1)
     assert f"mix_2_spk_tr.txt:{first}: " in str(error.value)
     assert bad in str(error.value)
 
@@ -252,7 +255,7 @@ def test_levels_of_a_file_are_mixed_with(tmp_path, monkeypatch):
 
 def test_no_list_says_which_stage_makes_it(tmp_path):
     with pytest.raises(RecipeError, match="stage 0 makes it"):
-        mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=1)
+        mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 1)
 
 
 def test_problems_are_told_once_and_counted():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from separation.corpus.layout import Corpus
 from separation.corpus.lists import list_path, read_list
 from separation.corpus.mixing import mix_split
 from separation.corpus.ownership import Made, check_apart
@@ -196,7 +197,7 @@ def test_a_corpus_without_record_is_made_again(tmp_path):
     wav_dir = tmp_path / "wav8k" / "min"
     begin_manifests(wav_dir)
     for split in N_MIXTURES:
-        mix_split(tmp_path, wav_dir, split, RATE, "min", 2, nj=1)
+        mix_split(Corpus(tmp_path, wav_dir, 2, RATE, "min"), split, 1)
     lines = read_list(list_path(tmp_path, 2, "tr"), 2)
     found = {path.stem for path in (wav_dir / "tr").rglob("*.wav")}
     assert found == {line.mixture_id for line in lines} | {"mine"}
@@ -208,7 +209,7 @@ def test_mixtures_of_a_killed_stage_1_without_record_are_made_again(tmp_path):
     forget(tmp_path)
     line = read_list(list_path(tmp_path, 2, "tr"), 2)[0]
     half = write(tmp_path / "out" / "tr" / "mix" / f"{line.mixture_id}.wav", "half")
-    assert mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=1) == 4
+    assert mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 1) == 4
     assert half.read_bytes()[:4] == b"RIFF"
 
 
@@ -217,7 +218,7 @@ def test_mixtures_that_the_user_put_there_are_not_replaced(tmp_path):
     line = read_list(list_path(tmp_path, 2, "tr"), 2)[1]
     mine = write(tmp_path / "out" / "tr" / "s1" / f"{line.mixture_id}.wav", "mine")
     with pytest.raises(RecipeError, match=rf"{mine}: in the way"):
-        mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=1)
+        mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 1)
     assert set(tree(tmp_path / "out")) == {mine.relative_to(tmp_path / "out").as_posix()}
 
 
@@ -292,6 +293,6 @@ def test_the_cache_of_a_killed_run_is_cleared_and_nothing_of_the_user_s(tmp_path
     mine = write(tmp_path / ".mixing-mine" / "notes.txt", "mine")
     outside = write(tmp_path / "outside" / "0.f32", "mine")
     Path(tmp_path / ".mixing-link").symlink_to(outside.parent)
-    mix_split(tmp_path, tmp_path / "out", "tr", RATE, "min", 2, nj=1)
+    mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 1)
     assert not (tmp_path / ".mixing-left").exists()
     assert mine.read_text() == outside.read_text() == "mine"

@@ -17,6 +17,7 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from separation.config import ROOT, save_resolved
+from separation.corpus.layout import Corpus
 from separation.errors import RecipeError
 from separation.training.checkpoints import AtomicCheckpoints, WeightAverage
 from separation.training.resume import check_resume, newest_checkpoint
@@ -53,7 +54,7 @@ def conf_of(*overrides, tag="small"):
 
 
 def run(conf, data_dir, exp_dir, resume=False):
-    Training(conf, data_dir, data_dir / "wav8k" / "min", exp_dir).run(resume)
+    Training(conf, Corpus.of(conf, data_dir), exp_dir).run(resume)
     return pd.read_csv(exp_dir / "metrics.csv")
 
 
@@ -355,7 +356,7 @@ def test_bf16_trains_as_float32_does(data_dir, tmp_path):
 def test_fast_layers_train_as_asteroid_s_do(data_dir, tmp_path, tag):
     def losses(fast):
         conf = conf_of(f"training.fast={fast}", "training.max_epochs=2", tag=tag)
-        training = Training(conf, data_dir, data_dir / "wav8k" / "min", tmp_path / fast)
+        training = Training(conf, Corpus.of(conf, data_dir), tmp_path / fast)
         layers = {type(module) for module in training.system.model.modules()}
         assert (nn.PReLU in layers) == (fast == "false")
         training.run(resume=False)

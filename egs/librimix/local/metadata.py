@@ -14,14 +14,13 @@ import pandas as pd
 from joblib import delayed
 from tqdm import tqdm
 
-from separation.config import Conf, wav_folder
+from separation.config import Conf
 from separation.corpus.audio import read_audio
+from separation.corpus.layout import Corpus
 from separation.corpus.lists import SPLITS
-from separation.corpus.manifest import read_manifest
+from separation.corpus.manifest import read_manifest, shared_speakers, write_manifests
 from separation.corpus.problems import Problems
-from separation.corpus.starting import begin_manifests
 from separation.errors import RecipeError
-from separation.files import atomic_path
 from separation.process import parallel
 from separation.stages import data_stage
 
@@ -30,36 +29,34 @@ INT16 = 2.0**15
 
 def main() -> None:
     """Parse the command line and write the manifests."""
-    data_stage(2, __doc__, write_manifests)
+    data_stage(2, __doc__, make_manifests)
 
 
-def write_manifests(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
+def make_manifests(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Write ``{tr,cv,tt}.csv`` and ``fingerprint.txt``."""
-    corpus, wav_dir = conf["corpus"], wav_folder(data_dir, conf)
-    n_src = corpus["n_src"]
+    corpus = Corpus.of(conf, data_dir)
     tables, digest = {}, hashlib.sha256()
-    problems = Problems(corpus["keep_going"])
+    problems = Problems(conf["corpus"]["keep_going"])
     for split in SPLITS:
         path = data_dir / "mixtures" / f"{split}.csv"
         if not path.is_file():
             raise RecipeError(f"{path}: not there; stage 0 makes it")
-        tables[split] = read_manifest(path, n_src)
+        tables[split] = read_manifest(path, corpus.n_src)
         checksums = check_all(tables[split], path, conf, problems)
         for mixture_id, length, checksum in sorted(
             zip(tables[split]["mixture_ID"], tables[split]["length"], checksums, strict=True)
         ):
             digest.update(f"{split} {mixture_id} {length} {checksum}\n".encode())
     problems.finish(str(data_dir))
-    check_speakers(tables, n_src, data_dir)
+    if both := shared_speakers(tables, corpus.n_src):
+        path = data_dir / "mixtures" / "tt.csv"
+        raise RecipeError(f"{path}: speaker {both[0]} of tt is in tr as well")
     begin()
-    begin_manifests(wav_dir)
-    for split, table in tables.items():
-        with atomic_path(wav_dir / f"{split}.csv") as temporary:
-            table.drop(columns="noise_path", errors="ignore").to_csv(temporary, index=False)
     fingerprint = digest.hexdigest()[:16]
-    with atomic_path(wav_dir / "fingerprint.txt") as temporary:
-        temporary.write_text(f"{fingerprint}\n", encoding="utf-8")
-    print(f"metadata is in {wav_dir}/{{tr,cv,tt}}.csv, fingerprint {fingerprint}")
+    for split, table in tables.items():
+        tables[split] = table.drop(columns="noise_path", errors="ignore")
+    write_manifests(tables, corpus, fingerprint)
+    print(f"manifests are in {corpus.wav_dir}/{{tr,cv,tt}}.csv, fingerprint {fingerprint}")
 
 
 def check_all(table: pd.DataFrame, path: Path, conf: Conf, problems: Problems) -> list[int]:
@@ -127,17 +124,6 @@ def check_mixture(record: dict, names: list[str], sample_rate: int, adds_up: boo
     for signal in signals:
         checksum = zlib.crc32((signal * INT16).astype("<i2").tobytes(), checksum)
     return checksum
-
-
-def check_speakers(tables: dict[str, pd.DataFrame], n_src: int, data_dir: Path) -> None:
-    """Refuse a test split with speakers of the training split."""
-    columns = [f"speaker_{i + 1}_ID" for i in range(n_src)]
-    voices = {split: set(table[columns].to_numpy().ravel()) for split, table in tables.items()}
-    both = sorted((voices["tr"] & voices["tt"]) - {""})
-    if both:
-        raise RecipeError(
-            f"{data_dir / 'mixtures' / 'tt.csv'}: speaker {both[0]} of tt is in tr as well"
-        )
 
 
 def _try(

@@ -18,7 +18,8 @@ from statistics import median
 
 import torch
 
-from separation.config import load_config, wav_folder
+from separation.config import load_config
+from separation.corpus.layout import Corpus
 from separation.errors import RecipeError
 from separation.models.bfloat16 import in_bfloat16
 from separation.training.trainer import Training
@@ -41,9 +42,9 @@ def main() -> None:
     trainings = []
     for overrides in (arguments.overrides, [*arguments.overrides, *arguments.change]):
         conf = load_config(arguments.corpus, arguments.tag, None, overrides)
-        wav_dir = wav_folder(arguments.data_dir, conf)
+        corpus = Corpus.of(conf, arguments.data_dir)
         # Nothing is written: a training touches its folder only when it runs.
-        training = Training(conf, arguments.data_dir, wav_dir, arguments.data_dir / "unused")
+        training = Training(conf, corpus, arguments.data_dir / "unused")
         trainings.append(training)
     base, changed = seconds_of_steps(trainings) if arguments.change else (1.0, 1.0)
     steps = round(arguments.steps * base / changed / arguments.epochs)

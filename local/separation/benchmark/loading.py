@@ -16,10 +16,10 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from separation.benchmark.mixing import MIXTURE_RATE, make_recordings, stage_1
+from separation.benchmark.mixing import corpus_of, make_recordings, stage_1
 from separation.benchmark.networks import Timed, Work, take_turns
 from separation.corpus.datasets import Batch, ChunkDataset, EpochSampler, collate
-from separation.corpus.dynamic import DynamicMixing, Mixer, MixSpec, stack
+from separation.corpus.dynamic import DynamicMixing, MixDraw, Mixer, MixSpec, stack
 from separation.corpus.lists import ListLine, read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
@@ -99,10 +99,8 @@ class PlainChunks(Dataset):
 
 def make_loaders(data_dir: Path, csv: Path, work: Work) -> dict[str, DataLoader]:
     """Loaders in one process, by name."""
-    manifest = read_manifest(csv, 2)
-    chunks = ChunkDataset(
-        manifest, 2, work.chunk_size, work.chunk_size, "random", MIXTURE_RATE, SEED
-    )
+    manifest, corpus = read_manifest(csv, 2), corpus_of(data_dir)
+    chunks = ChunkDataset(manifest, corpus, work.chunk_size, work.chunk_size, "random", SEED)
     loaders = {
         STOCK: DataLoader(PlainChunks(manifest, work.chunk_size), work.batch_size, shuffle=True),
         "this project, chunks of files": DataLoader(
@@ -110,18 +108,9 @@ def make_loaders(data_dir: Path, csv: Path, work: Work) -> dict[str, DataLoader]
         ),
     }
     for speed_range in (0.0, 0.1):
-        mixing = DynamicMixing(
-            [u for u in read_sources(data_dir) if u.split == "tr"],
-            data_dir / "sources",
-            n_src=2,
-            chunk_size=work.chunk_size,
-            size=len(manifest),
-            sample_rate=MIXTURE_RATE,
-            gain_range=2.5,
-            speed_range=speed_range,
-            seed=SEED,
-            nj=1,
-        )
+        utterances = [u for u in read_sources(data_dir) if u.split == "tr"]
+        draw = MixDraw(work.chunk_size, speed_range=speed_range)
+        mixing = DynamicMixing(utterances, corpus, draw, len(manifest), SEED, nj=1)
         speed = f", speed +-{speed_range:.0%}" if speed_range else ""
         loaders[f"this project, dynamic mixing{speed}"] = DataLoader(
             mixing,
@@ -132,5 +121,5 @@ def make_loaders(data_dir: Path, csv: Path, work: Work) -> dict[str, DataLoader]
     return loaders
 
 
-def _stack_and_mix(mixer: Mixer, recipes: list[MixSpec]) -> Batch:
-    return mixer(stack(recipes))
+def _stack_and_mix(mixer: Mixer, specs: list[MixSpec]) -> Batch:
+    return mixer(stack(specs))

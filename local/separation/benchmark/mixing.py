@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 from scipy.signal import lfilter, resample_poly
 
+from separation.corpus.layout import Corpus
 from separation.corpus.levels import active_level
 from separation.corpus.lists import SPLITS, ListLine, Utterance, make_lists, read_split, write_lists
 from separation.corpus.mixing import mix_split
@@ -69,7 +70,12 @@ def compare_mixing(n_mixtures: int, nj: int, folder: Path | None) -> str:
 
 def stage_1(data_dir: Path, split: str, nj: int, levels: dict[str, float] | None) -> None:
     """Mix a split as ``local/mix.py`` does."""
-    mix_split(data_dir, data_dir / "ours", split, MIXTURE_RATE, "min", 2, nj, levels)
+    mix_split(corpus_of(data_dir), split, nj, levels)
+
+
+def corpus_of(data_dir: Path) -> Corpus:
+    """The corpus that is made here, with its mixtures."""
+    return Corpus(data_dir, data_dir / "ours", sample_rate=MIXTURE_RATE)
 
 
 def make_recordings(data_dir: Path, n_mixtures: int) -> list[ListLine]:

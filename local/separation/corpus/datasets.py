@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from separation.corpus.audio import read_audio
+from separation.corpus.layout import Corpus
 from separation.errors import RecipeError
 
 Item = tuple[torch.Tensor, torch.Tensor]
@@ -96,33 +97,26 @@ class ChunkDataset(Dataset):
 
     Args:
         manifest: as :func:`separation.corpus.manifest.read_manifest` returns it.
-        n_src: sources of a mixture.
+        corpus: sources of a mixture, and the rate that the files must have.
         chunk_size: samples.
         min_length: samples.
         chunking: ``random`` or ``all``.
-        sample_rate: Hz that the files must have.
         seed: of the chunk starts.
     """
 
     def __init__(
         self,
         manifest: pd.DataFrame,
-        n_src: int,
+        corpus: Corpus,
         chunk_size: int,
         min_length: int,
         chunking: str,
-        sample_rate: int,
         seed: int,
     ) -> None:
         self.manifest = manifest[manifest["length"] >= min_length].reset_index(drop=True)
         if self.manifest.empty:
             raise RecipeError(f"data.min_length={min_length}: no training mixture is that long")
-        self.n_src, self.chunk_size, self.sample_rate, self.seed = (
-            n_src,
-            chunk_size,
-            sample_rate,
-            seed,
-        )
+        self.corpus, self.chunk_size, self.seed = corpus, chunk_size, seed
         self.chunks: list[tuple[int, int | None]] = []
         for row, length in enumerate(self.manifest["length"]):
             if chunking == "random":
@@ -144,12 +138,12 @@ class ChunkDataset(Dataset):
             rng = np.random.default_rng([self.seed, epoch, index])
             start = int(rng.integers(0, max(0, record["length"] - self.chunk_size) + 1))
         length = min(self.chunk_size, record["length"] - start)
-        signals = np.zeros((self.n_src + 1, length), dtype=np.float32)
-        for signal, path in zip(signals, file_names(record, self.n_src), strict=True):
+        signals = np.zeros((self.corpus.n_src + 1, length), dtype=np.float32)
+        for signal, path in zip(signals, file_names(record, self.corpus.n_src), strict=True):
             part, rate = soundfile.read(
                 path, frames=length, start=start, dtype="float32", always_2d=True
             )
-            if rate != self.sample_rate or part.shape[1] != 1:
+            if rate != self.corpus.sample_rate or part.shape[1] != 1:
                 raise RecipeError(f"{path}: {rate} Hz, {part.shape[1]} channels; stage 2 checks it")
             signal[: len(part)] = part[:, 0]
         return torch.from_numpy(signals[0]), torch.from_numpy(signals[1:])

@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 from separation.corpus.audio import load_resampled, to_int16
 from separation.corpus.augmentation import Augmentation, Effector, Effects, stack_effects
 from separation.corpus.datasets import Batch
+from separation.corpus.layout import Corpus
 from separation.corpus.levels import active_level
 from separation.corpus.lists import Utterance
 from separation.corpus.mixing import PEAK
@@ -101,6 +102,29 @@ class SpeakerDraw:
         return weights / weights.sum() if len(set(weights)) > 1 else None
 
 
+@dataclass(frozen=True)
+class MixDraw:
+    """What is drawn for a mixture.
+
+    Attributes:
+        chunk_size: samples of a mixture at most; it is as long as the longest of its crops.
+        gain_range: dB; gains are drawn in +- this.
+        speed_range: a source plays at 1 +- up to this times its speed (and pitch); 0 leaves it.
+        speakers: how often each speaker is drawn.
+        augmentation: effects on the sources.
+    """
+
+    chunk_size: int
+    gain_range: float = 2.5
+    speed_range: float = 0.0
+    speakers: SpeakerDraw = field(default_factory=SpeakerDraw)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.speed_range < 1:
+            raise RecipeError(f"data.speed_range is {self.speed_range}; it must be in [0, 1)")
+
+
 class DynamicMixing(Dataset):
     """Draws mixtures: new speakers, utterances, crops, gains and speeds every epoch.
 
@@ -109,17 +133,11 @@ class DynamicMixing(Dataset):
 
     Args:
         utterances: recordings of the training split.
-        sources_dir: folder of their paths.
-        n_src: speakers of a mixture.
-        chunk_size: samples of a mixture at most; it is as long as the longest of its crops.
+        corpus: where they are, and how many speakers of what rate a mixture has.
+        draw: what is drawn.
         size: mixtures of an epoch.
-        sample_rate: Hz; other rates are resampled.
-        gain_range: dB; gains are drawn in +- this.
-        speed_range: a source plays at 1 +- up to this times its speed (and pitch); 0 leaves it.
         seed: of all that is drawn.
         nj: processes that decode; 0 is one a core.
-        draw: how often each speaker is drawn; None: all alike.
-        augmentation: effects on the sources; None for none.
 
     Attributes:
         recordings: all of them, one after the other, 16 bit, each with its EDGES.
@@ -128,22 +146,14 @@ class DynamicMixing(Dataset):
     def __init__(
         self,
         utterances: list[Utterance],
-        sources_dir: Path,
-        n_src: int,
-        chunk_size: int,
+        corpus: Corpus,
+        draw: MixDraw,
         size: int,
-        sample_rate: int,
-        gain_range: float,
-        speed_range: float,
         seed: int,
         nj: int,
-        draw: SpeakerDraw | None = None,
-        augmentation: Augmentation | None = None,
     ) -> None:
-        if not 0 <= speed_range < 1:
-            raise RecipeError(f"data.speed_range is {speed_range}; it must be in [0, 1)")
-        self.n_src, self.chunk_size, self.size = n_src, chunk_size, size
-        self.gain_range, self.speed_range, self.seed = gain_range, speed_range, seed
+        sources_dir, sample_rate = corpus.sources_dir, corpus.sample_rate
+        self.draw, self.n_src, self.size, self.seed = draw, corpus.n_src, size, seed
         jobs = (delayed(_decode)(sources_dir / u.path, sample_rate) for u in utterances)
         decoded = parallel(nj)(jobs)
         self.recordings = np.concatenate([np.pad(s, EDGES, mode="edge") for s, _ in decoded])
@@ -153,21 +163,22 @@ class DynamicMixing(Dataset):
             if level > 0:
                 self.speakers[utterance.speaker].append((start, start + len(samples), level))
             start += len(samples) + sum(EDGES)
-        self.augmentation, self.sample_rate = augmentation or Augmentation(), sample_rate
-        draw = draw or SpeakerDraw()
+        self.sample_rate = sample_rate
         groups = {u.speaker: u.group for u in utterances}
         self.names = sorted(
-            name for name in self.speakers if draw.group_weights.get(groups[name], 1.0)
+            name for name in self.speakers if draw.speakers.group_weights.get(groups[name], 1.0)
         )
-        if len(self.names) < n_src:
+        if len(self.names) < self.n_src:
             raise RecipeError(
-                f"{sources_dir}: {len(self.names)} speakers in tr, but a mixture needs {n_src}"
+                f"{sources_dir}: {len(self.names)} speakers in tr, but a mixture needs {self.n_src}"
             )
         seconds = [
             sum(end - start for start, end, _ in self.speakers[name]) / sample_rate
             for name in self.names
         ]
-        self.probabilities = draw.probabilities(seconds, [groups[name] for name in self.names])
+        self.probabilities = draw.speakers.probabilities(
+            seconds, [groups[name] for name in self.names]
+        )
 
     def __len__(self) -> int:
         return self.size
@@ -175,9 +186,9 @@ class DynamicMixing(Dataset):
     def mixer(self) -> Mixer:
         """What mixes batches of the items, stacked."""
         effector = None
-        if self.augmentation:
-            effector = Effector(self.augmentation, self.sample_rate, self.seed)
-        return Mixer(self.recordings, self.speed_range > 0, effector)
+        if self.draw.augmentation:
+            effector = Effector(self.draw.augmentation, self.sample_rate, self.seed)
+        return Mixer(self.recordings, self.draw.speed_range > 0, effector)
 
     def __getitem__(self, key: tuple[int, int]) -> MixSpec:
         """What to mix."""
@@ -185,24 +196,24 @@ class DynamicMixing(Dataset):
         chosen = rng.choice(len(self.names), self.n_src, replace=False, p=self.probabilities)
         crops = [self._draw_crop(self.speakers[self.names[speaker]], rng) for speaker in chosen]
         first, last, length, speed, level = (np.array(value) for value in zip(*crops, strict=True))
-        gains = rng.uniform(-self.gain_range, self.gain_range, self.n_src)
+        gains = rng.uniform(-self.draw.gain_range, self.draw.gain_range, self.n_src)
         factor = (10 ** (gains / 20) / np.sqrt(level) * 2.0**-15).astype(np.float32)
-        effects = self.augmentation.draw(length, rng) if self.augmentation else None
+        effects = self.draw.augmentation.draw(length, rng) if self.draw.augmentation else None
         return MixSpec(first, last, length, speed, factor, int(length.max()), effects)
 
     def _draw_crop(
         self, takes: list[tuple[int, int, float]], rng: np.random.Generator
     ) -> tuple[int, int, int, int, float]:
         start, end, level = takes[rng.integers(len(takes))]
-        speed = round(SPEED_UNIT * (1 + rng.uniform(-self.speed_range, self.speed_range)))
-        needed = min(end - start, -(-(self.chunk_size - 1) * speed // SPEED_UNIT) + 1)
+        speed = round(SPEED_UNIT * (1 + rng.uniform(-self.draw.speed_range, self.draw.speed_range)))
+        needed = min(end - start, -(-(self.draw.chunk_size - 1) * speed // SPEED_UNIT) + 1)
         floor = level * 10 ** (PAUSE_DB / 10)
         for _ in range(CROP_TRIES):
             first = int(rng.integers(start, end - needed + 1))
             crop = np.multiply(self.recordings[first : first + needed], 2.0**-15, dtype=np.float32)
             if np.dot(crop, crop) >= floor * needed:
                 break
-        length = min(self.chunk_size, (needed - 1) * SPEED_UNIT // speed + 1)
+        length = min(self.draw.chunk_size, (needed - 1) * SPEED_UNIT // speed + 1)
         return first, end - 1, length, speed, level
 
 

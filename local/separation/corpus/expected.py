@@ -7,23 +7,19 @@ from typing import Any
 
 import pandas as pd
 
+from separation.corpus.layout import Corpus
 from separation.errors import RecipeError
 
 OWN_LISTS = 0.1  # share of the mixtures up to which lists are somebody's own, for a trial
-TOLERANCE = 1e-4  # of durations: their last sample hangs on the sample rate
+TOLERANCE = 1e-4  # of durations: their last sample depends on the sample rate
 
 
 def check_expected(
-    tables: dict[str, pd.DataFrame],
-    n_src: int,
-    sample_rate: int,
-    mode: str,
-    expected: dict[str, Any],
-    allow_partial: bool,
+    tables: dict[str, pd.DataFrame], corpus: Corpus, expected: dict[str, Any], allow_partial: bool
 ) -> bool:
-    """Hold the manifests against the facts of the corpus.
+    """Compare the manifests with what is known of the corpus.
 
-    They stand in its ``conf.yaml``::
+    That is in its ``conf.yaml``::
 
         expected:
           mixtures: {tr: 20000, cv: 5000, tt: 3000}
@@ -32,14 +28,12 @@ def check_expected(
             2_min: {tr: 109369.9, cv: 27622.1, tt: 17373.3}
 
     Every part may be left out. A corpus made of lists that are a tenth as long or less is taken
-    for a trial: what differs is told, and no error.
+    for a trial: what differs is a note, and no error.
 
     Args:
         tables: manifest of each split.
-        n_src: sources of a mixture.
-        sample_rate: Hz of the lengths in the manifests.
-        mode: ``min`` or ``max``.
-        expected: the facts; empty for a corpus that has none.
+        corpus: how it is mixed.
+        expected: what is known; empty for a corpus of which nothing is.
         allow_partial: never an error.
 
     Returns:
@@ -47,19 +41,20 @@ def check_expected(
         that nobody vouches for may have been let in before.
 
     Raises:
-        RecipeError: tells all that differs.
+        RecipeError: names all that differs.
     """
     wrong = []
     for split, count in expected.get("mixtures", {}).items():
         if len(tables[split]) != count:
             wrong.append(f"{split} has {len(tables[split])} mixtures, not {count}")
-    columns = [f"speaker_{i + 1}_ID" for i in range(n_src)]
+    columns = [f"speaker_{i + 1}_ID" for i in range(corpus.n_src)]
     for split, count in expected.get("speakers", {}).items():
         found = len(set(tables[split][columns].to_numpy().ravel()) - {""})
         if found != count:
             wrong.append(f"{split} has {found} speakers, not {count}")
-    for split, seconds in expected.get("seconds", {}).get(f"{n_src}_{mode}", {}).items():
-        found = tables[split]["length"].sum() / sample_rate
+    kind = f"{corpus.n_src}_{corpus.mode}"
+    for split, seconds in expected.get("seconds", {}).get(kind, {}).items():
+        found = tables[split]["length"].sum() / corpus.sample_rate
         if abs(found - seconds) > TOLERANCE * seconds:
             wrong.append(f"{split} lasts {found:.1f} s, not {seconds:.1f} s")
     if wrong:

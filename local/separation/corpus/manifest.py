@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from separation.corpus.audio import read_audio
 from separation.corpus.expected import check_expected
+from separation.corpus.layout import Corpus
 from separation.corpus.lists import SPLITS, ListLine, Utterance, list_path, read_sources, read_split
-from separation.corpus.mixing import channel_names
 from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_manifests
 from separation.corpus.wav16 import read_wav16
@@ -34,32 +34,24 @@ FINGERPRINT = re.compile(rf"[0-9a-f]{{16}}({PARTIAL})?")
 
 
 def make_manifests(
-    data_dir: Path,
-    wav_dir: Path,
-    n_src: int,
-    sample_rate: int,
+    corpus: Corpus,
     nj: int,
     problems: Problems | None = None,
     expected: dict | None = None,
-    mode: str = "min",
     allow_partial: bool = False,
 ) -> str:
     """Validate every mixture of the lists and write ``<wav_dir>/{tr,cv,tt}.csv``.
 
     Checked: every file exists, rates and lengths agree, the sources add up to the mixture to 16-bit
-    accuracy, no source is silent, no id stands twice, no speaker is in both tr and tt, and what the
-    corpus demands of the whole (:func:`separation.corpus.expected.check_expected`).
+    accuracy, no source is silent, no id is there twice, no speaker is in both tr and tt, and what
+    the corpus demands of the whole (:func:`separation.corpus.expected.check_expected`).
 
     Args:
-        data_dir: the corpus, with ``sources.csv`` and ``lists``.
-        wav_dir: the splits' folders of wav files.
-        n_src: sources of a mixture.
-        sample_rate: Hz that the files must have.
+        corpus: mixed by stage 1.
         nj: processes; 0 is one a core.
         problems: takes what is wrong; nothing is written when there is any.
         expected: what the corpus demands, ``corpus.expected`` of its configuration.
-        mode: ``min`` or ``max``, which the demands depend on.
-        allow_partial: take a corpus that is not what it should be; its fingerprint tells.
+        allow_partial: take a corpus that is not what it should be; its fingerprint says so.
 
     Returns:
         the fingerprint of the corpus, also in ``<wav_dir>/fingerprint.txt``.
@@ -68,12 +60,12 @@ def make_manifests(
         RecipeError: names the list's line and the file that is wrong.
     """
     problems = problems or Problems()
-    utterances = {u.path: u for u in read_sources(data_dir)}
+    utterances = {u.path: u for u in read_sources(corpus.data_dir)}
     tables = {}
     digest = hashlib.sha256()
     for split in SPLITS:
-        lines = read_split(data_dir, n_src, split, problems)
-        checks = _check_split(wav_dir / split, lines, n_src, sample_rate, nj, problems)
+        lines = read_split(corpus.data_dir, corpus.n_src, split, problems)
+        checks = _check_split(corpus, split, lines, nj, problems)
         tables[split] = pd.DataFrame(
             [
                 _row(split, line, checks[line.mixture_id][0], utterances)
@@ -83,33 +75,33 @@ def make_manifests(
         )
         for mixture_id, (length, checksum) in sorted(checks.items()):
             digest.update(f"{split} {mixture_id} {length} {checksum}\n".encode())
-    problems.finish(str(data_dir))
-    _check_speakers(tables, n_src, data_dir)
-    whole = check_expected(tables, n_src, sample_rate, mode, expected or {}, allow_partial)
+    problems.finish(str(corpus.data_dir))
+    _check_speakers(tables, corpus)
+    whole = check_expected(tables, corpus, expected or {}, allow_partial)
     fingerprint = digest.hexdigest()[:16] + ("" if whole else PARTIAL)
-    begin_manifests(wav_dir)
-    for split, table in tables.items():
-        with atomic_path(wav_dir / f"{split}.csv") as temporary:
-            table.to_csv(temporary, index=False)
-    with atomic_path(wav_dir / "fingerprint.txt") as temporary:
-        temporary.write_text(f"{fingerprint}\n", encoding="utf-8")
+    write_manifests(tables, corpus, fingerprint)
     return fingerprint
 
 
+def write_manifests(tables: dict[str, pd.DataFrame], corpus: Corpus, fingerprint: str) -> None:
+    """Write the manifest of each split, and the corpus' fingerprint."""
+    begin_manifests(corpus.wav_dir)
+    for split, table in tables.items():
+        with atomic_path(corpus.manifest(split)) as temporary:
+            table.to_csv(temporary, index=False)
+    with atomic_path(corpus.wav_dir / "fingerprint.txt") as temporary:
+        temporary.write_text(f"{fingerprint}\n", encoding="utf-8")
+
+
 def _check_split(
-    folder: Path,
-    lines: list[ListLine],
-    n_src: int,
-    sample_rate: int,
-    nj: int,
-    problems: Problems,
+    corpus: Corpus, split: str, lines: list[ListLine], nj: int, problems: Problems
 ) -> dict[str, tuple[int, int]]:
     """Check every mixture of a split; returns length and checksum of each that is good."""
     batches = [lines[start : start + BATCH] for start in range(0, len(lines), BATCH)]
-    jobs = (delayed(_check_batch)(folder, batch, n_src, sample_rate) for batch in batches)
+    jobs = (delayed(_check_batch)(corpus, split, batch) for batch in batches)
     results = parallel(nj, return_as="generator", batch_size=1)(jobs)
     good = {}
-    with tqdm(total=len(lines), desc=f"check {folder.name}", unit="mixture") as bar:
+    with tqdm(total=len(lines), desc=f"check {split}", unit="mixture") as bar:
         for batch, found in zip(batches, results, strict=True):
             bar.update(len(batch))
             for line, result in zip(batch, found, strict=True):
@@ -120,21 +112,17 @@ def _check_split(
     return good
 
 
-def _check_batch(
-    folder: Path, lines: list[ListLine], n_src: int, sample_rate: int
-) -> list[tuple[int, int] | str]:
+def _check_batch(corpus: Corpus, split: str, lines: list[ListLine]) -> list[tuple[int, int] | str]:
     results: list[tuple[int, int] | str] = []
     for line in lines:
         try:
-            results.append(check_mixture(folder, line.mixture_id, n_src, sample_rate, line.where))
+            results.append(check_mixture(corpus, split, line.mixture_id, line.where))
         except RecipeError as error:
             results.append(str(error))
     return results
 
 
-def check_mixture(
-    folder: Path, mixture_id: str, n_src: int, sample_rate: int, row: str
-) -> tuple[int, int]:
+def check_mixture(corpus: Corpus, split: str, mixture_id: str, row: str) -> tuple[int, int]:
     """Check the files of one mixture; ``row`` names it in errors.
 
     Returns:
@@ -144,15 +132,15 @@ def check_mixture(
         RecipeError: a file that is missing, damaged, silent or of another rate or length, or
         sources that do not add up to the mixture.
     """
-    names = channel_names(n_src)
+    folder = corpus.split_dir(split)
+    files = [folder / name / f"{mixture_id}.wav" for name in corpus.channels]
     try:
-        signals = [_read(folder / name / f"{mixture_id}.wav", sample_rate) for name in names]
+        signals = [_read(file, corpus.sample_rate) for file in files]
     except RecipeError as error:
         raise RecipeError(f"{row}: {error}; stage 1 makes it anew") from error
     mixture = signals[0]
     difference = mixture.astype(np.int32)
-    for name, source in zip(names[1:], signals[1:], strict=True):
-        file = folder / name / f"{mixture_id}.wav"
+    for file, source in zip(files[1:], signals[1:], strict=True):
         if len(source) != len(mixture):
             raise RecipeError(
                 f"{row}: {file} has {len(source)} samples, its mixture {len(mixture)}"
@@ -162,10 +150,9 @@ def check_mixture(
         difference -= source
     # Each of mix and sources is rounded by itself: their sum is off by (n + 1) / 2 at most.
     off = max(int(difference.max()), -int(difference.min()))
-    if off > (n_src + 1) / 2:
+    if off > (corpus.n_src + 1) / 2:
         raise RecipeError(
-            f"{row}: the sources of {folder / 'mix' / mixture_id}.wav do not add up to it"
-            f" (off by {off} of 32768)"
+            f"{row}: the sources of {files[0]} do not add up to it (off by {off} of 32768)"
         )
     checksum = 0
     for signal in signals:
@@ -227,11 +214,16 @@ def _row(split: str, line: ListLine, length: int, utterances: dict[str, Utteranc
     }
 
 
-def _check_speakers(tables: dict[str, pd.DataFrame], n_src: int, data_dir: Path) -> None:
+def shared_speakers(tables: dict[str, pd.DataFrame], n_src: int) -> list[str]:
+    """Speakers that are in both tr and tt."""
     columns = [f"speaker_{i + 1}_ID" for i in range(n_src)]
-    voices = {split: set(table[columns].to_numpy().ravel()) for split, table in tables.items()}
-    both = sorted((voices["tr"] & voices["tt"]) - {""})
-    if both:
+    speakers = {split: set(table[columns].to_numpy().ravel()) for split, table in tables.items()}
+    return sorted((speakers["tr"] & speakers["tt"]) - {""})
+
+
+def _check_speakers(tables: dict[str, pd.DataFrame], corpus: Corpus) -> None:
+    if both := shared_speakers(tables, corpus.n_src):
+        columns = [f"speaker_{i + 1}_ID" for i in range(corpus.n_src)]
         row = tables["tt"].index[(tables["tt"][columns] == both[0]).any(axis=1)][0]
-        list_file = list_path(data_dir, n_src, "tt")
+        list_file = list_path(corpus.data_dir, corpus.n_src, "tt")
         raise RecipeError(f"{list_file}:{row + 1}: speaker {both[0]} of tt is in tr as well")

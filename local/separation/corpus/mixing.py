@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from separation.corpus.audio import audio_info, read_audio
+from separation.corpus.layout import Corpus
 from separation.corpus.levels import active_level, known_levels
 from separation.corpus.lists import ListLine, read_split
 from separation.corpus.problems import Problems
@@ -129,27 +131,19 @@ def load_source(
 
 
 def mix_split(
-    data_dir: Path,
-    wav_dir: Path,
+    corpus: Corpus,
     split: str,
-    sample_rate: int,
-    mode: str,
-    n_src: int,
     nj: int,
     levels: dict[str, float] | None = None,
     problems: Problems | None = None,
 ) -> int:
-    """Mix every line of a split's list into ``wav_dir/<split>/{mix,s1,s2,...}/<id>.wav``.
+    """Mix every line of a split's list into ``<wav_dir>/<split>/{mix,s1,s2,...}/<id>.wav``.
 
     Files of an earlier run that the list does not name are removed, files of the user are left.
 
     Args:
-        data_dir: the corpus, with ``sources``, ``sources.csv`` and ``lists``.
-        wav_dir: where the splits are written.
+        corpus: with ``sources``, ``sources.csv`` and ``lists``.
         split: its name.
-        sample_rate: Hz of the mixtures.
-        mode: ``min`` or ``max``.
-        n_src: speakers of a mixture.
         nj: processes; 0 is one a core.
         levels: level of each recording, measured before, as
             :func:`separation.corpus.levels.read_levels` gives them; None measures them here.
@@ -159,52 +153,56 @@ def mix_split(
         the number of mixtures.
     """
     problems = problems or Problems()
-    lines = check_list(data_dir, n_src, split, problems)
-    folder = wav_dir / split
-    with alone(data_dir, "mixing"):
-        _clear_caches(data_dir)
+    lines = check_list(corpus, split, problems)
+    where: dict[str, str] = {}
+    for line in lines:
+        for path in line.paths:
+            where.setdefault(path, line.where)
+    known = None if levels is None else known_levels(where, levels, problems)
+    with alone(corpus.data_dir, "mixing"):
+        _clear_caches(corpus.data_dir)
         with tempfile.TemporaryDirectory(
-            dir=data_dir, prefix=CACHE, ignore_cleanup_errors=True
+            dir=corpus.data_dir, prefix=CACHE, ignore_cleanup_errors=True
         ) as cache:
-            ready = _prepare(lines, data_dir, cache, split, sample_rate, nj, levels, problems)
-            lines = [line for line in lines if _can_be_mixed(line, ready, mode, problems)]
-            channels = channel_names(n_src)
-            wanted = {f"{name}/{line.mixture_id}.wav" for line in lines for name in channels}
-            made, stale = begin_split(data_dir, folder, wanted)
-            for name in channels:
+            used = list(where) if known is None else [path for path in where if path in known]
+            ready = {}
+            for path, result in _prepare(corpus, split, used, cache, known or {}, nj):
+                if isinstance(result, str):
+                    problems.add(f"{where[path]}: {result}")
+                else:
+                    ready[path] = result
+            lines = [line for line in lines if _can_be_mixed(line, ready, corpus.mode, problems)]
+            wanted = {f"{name}/{line.mixture_id}.wav" for line in lines for name in corpus.channels}
+            folder = corpus.split_dir(split)
+            made, stale = begin_split(corpus.data_dir, folder, wanted)
+            for name in corpus.channels:
                 (folder / name).mkdir(exist_ok=True)
             tasks = [
                 Task(line.mixture_id, [ready[path] for path in line.paths], line.gains)
                 for line in lines
             ]
-            _mix_tasks(tasks, folder, sample_rate, mode, nj)
+            _mix_tasks(tasks, corpus, folder, nj)
             made.remove(stale)  # again: processes of a killed run may have written since
             made.note_others(".")
     return len(lines)
 
 
-def check_list(data_dir: Path, n_src: int, split: str, problems: Problems) -> list[ListLine]:
+def check_list(corpus: Corpus, split: str, problems: Problems) -> list[ListLine]:
     """Read a split's list; its recordings have to be there.
 
     Returns:
         the lines that are good.
     """
-    lines = read_split(data_dir, n_src, split, problems)
-    sources_dir = data_dir / "sources"
+    lines = read_split(corpus.data_dir, corpus.n_src, split, problems)
     listed = {path for line in lines for path in line.paths}
-    missing = {path for path in listed if not (sources_dir / path).is_file()}
+    missing = {path for path in listed if not (corpus.sources_dir / path).is_file()}
     for line in lines if missing else []:
         for path in missing.intersection(line.paths):
             problems.add(
-                f"{line.where}: {path} is not below {sources_dir}, {len(missing)} of"
+                f"{line.where}: {path} is not below {corpus.sources_dir}, {len(missing)} of"
                 f" {len(listed)} recordings are not; stage 0 makes them"
             )
     return [line for line in lines if missing.isdisjoint(line.paths)]
-
-
-def channel_names(n_src: int) -> list[str]:
-    """Folder names of a mixture and its sources: mix, s1, s2, ..."""
-    return ["mix", *(f"s{i + 1}" for i in range(n_src))]
 
 
 def _clear_caches(data_dir: Path) -> None:
@@ -219,40 +217,17 @@ def _clear_caches(data_dir: Path) -> None:
 
 
 def _prepare(
-    lines: list[ListLine],
-    data_dir: Path,
-    cache: str,
-    split: str,
-    sample_rate: int,
-    nj: int,
-    levels: dict[str, float] | None,
-    problems: Problems,
-) -> dict[str, Ready]:
-    """Put every recording of the lines into the cache.
-
-    Returns:
-        those that are good.
-    """
-    where: dict[str, str] = {}
-    for line in lines:
-        for path in line.paths:
-            where.setdefault(path, line.where)
-    known = known_levels(where, levels, problems) if levels is not None else {}
-    used = [path for path in where if levels is None or path in known]
-    files = [f"{cache}/{number}.f32" for number in range(len(used))]
+    corpus: Corpus, split: str, paths: list[str], cache: str, levels: dict[str, float], nj: int
+) -> Iterator[tuple[str, Ready | str]]:
+    """Put recordings into the cache; yields what is there of each, or what is wrong with it."""
+    files = [f"{cache}/{number}.f32" for number in range(len(paths))]
     jobs = (
-        delayed(_prepare_one)(data_dir / "sources" / path, file, sample_rate, known.get(path))
-        for path, file in zip(used, files, strict=True)
+        delayed(_prepare_one)(corpus.sources_dir / path, file, corpus.sample_rate, levels.get(path))
+        for path, file in zip(paths, files, strict=True)
     )
     results = parallel(nj, return_as="generator", batch_size=BATCH)(jobs)
-    bar = tqdm(results, total=len(used), desc=f"read {split}", unit="recording")
-    ready = {}
-    for path, result in zip(used, bar, strict=True):
-        if isinstance(result, str):
-            problems.add(f"{where[path]}: {result}")
-        else:
-            ready[path] = result
-    return ready
+    bar = tqdm(results, total=len(paths), desc=f"read {split}", unit="recording")
+    yield from zip(paths, bar, strict=True)
 
 
 def _prepare_one(path: Path, file: str, sample_rate: int, level: float | None) -> Ready | str:
@@ -284,24 +259,24 @@ def _can_be_mixed(line: ListLine, ready: dict[str, Ready], mode: str, problems: 
     return True
 
 
-def _mix_tasks(tasks: list[Task], folder: Path, sample_rate: int, mode: str, nj: int) -> None:
+def _mix_tasks(tasks: list[Task], corpus: Corpus, folder: Path, nj: int) -> None:
     """Mix all, a batch a call: handing over one alone costs as much as mixing it."""
     batches = [tasks[start : start + BATCH] for start in range(0, len(tasks), BATCH)]
-    jobs = (delayed(_mix_batch)(batch, str(folder), sample_rate, mode) for batch in batches)
+    jobs = (delayed(_mix_batch)(batch, str(folder), corpus) for batch in batches)
     results = parallel(nj, return_as="generator_unordered", batch_size=1)(jobs)
     with tqdm(total=len(tasks), desc=f"mix {folder.name}", unit="mixture") as bar:
         for count in results:
             bar.update(count)
 
 
-def _mix_batch(batch: list[Task], folder: str, sample_rate: int, mode: str) -> int:
+def _mix_batch(batch: list[Task], folder: str, corpus: Corpus) -> int:
     """Mix a batch; returns how many that are."""
     for task in batch:
         signals = [np.fromfile(source.file, np.float32) for source in task.sources]
         levels = [source.level for source in task.sources]
-        mixture, sources = mix_sources(signals, levels, task.gains, mode)
-        for name, samples in zip(channel_names(len(signals)), [mixture, *sources], strict=True):
-            write_wav16(f"{folder}/{name}", f"{task.mixture_id}.wav", samples, sample_rate)
+        mixture, sources = mix_sources(signals, levels, task.gains, corpus.mode)
+        for name, samples in zip(corpus.channels, [mixture, *sources], strict=True):
+            write_wav16(f"{folder}/{name}", f"{task.mixture_id}.wav", samples, corpus.sample_rate)
     return len(batch)
 
 

@@ -24,7 +24,8 @@ from separation.corpus.datasets import (
     WholeDataset,
     collate,
 )
-from separation.corpus.dynamic import DynamicMixing, SpeakerDraw, stack
+from separation.corpus.dynamic import DynamicMixing, MixDraw, SpeakerDraw, stack
+from separation.corpus.layout import Corpus
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
@@ -64,15 +65,14 @@ class Training:
 
     Args:
         conf: the merged configuration; a precision of ``auto`` is decided here, and set in it.
-        data_dir: the corpus folder, for dynamic mixing.
-        wav_dir: the folder of ``tr.csv`` and ``cv.csv``.
+        corpus: with manifests of tr and cv, and recordings for dynamic mixing.
         exp_dir: the experiment folder.
 
     Raises:
         RecipeError: a wrong value in the configuration, missing data.
     """
 
-    def __init__(self, conf: Conf, data_dir: Path, wav_dir: Path, exp_dir: Path) -> None:
+    def __init__(self, conf: Conf, corpus: Corpus, exp_dir: Path) -> None:
         check_system(conf)
         keep_freed_memory()
         pl.seed_everything(conf["seed"], verbose=False)
@@ -83,14 +83,14 @@ class Training:
         self.compiled = pick_compile(conf["training"])
         if self.compiled:
             compile_network(model)
-        loader = train_loader(conf, data_dir, wav_dir)
+        loader = train_loader(conf, corpus)
         dataset = loader.dataset
         self.system = SeparationSystem(
             model=model,
             optimizer=make_optimizer(conf, model),
             loss_func=make_loss(conf),
             train_loader=loader,
-            val_loader=cv_loader(conf, wav_dir),
+            val_loader=cv_loader(conf, corpus),
             clip_grad_norm=conf["training"]["clip_grad_norm"],
             max_bad_steps=conf["training"]["max_bad_steps"],
             mixer=dataset.mixer() if isinstance(dataset, DynamicMixing) else None,
@@ -142,39 +142,34 @@ class Training:
         trainer.strategy.barrier()  # nobody goes on to stage 4 before the model is there
 
 
-def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
+def train_loader(conf: Conf, corpus: Corpus) -> DataLoader:
     """Batches of training chunks, as ``data:`` of the configuration says."""
-    data, corpus = conf["data"], conf["corpus"]
-    manifest = read_manifest(wav_dir / "tr.csv", corpus["n_src"])
+    data, settings = conf["data"], conf["corpus"]
+    manifest = read_manifest(corpus.manifest("tr"), corpus.n_src)
     dataset: Dataset
     if data["dynamic_mixing"]:
-        if corpus.get("task") == "sep_noisy":
+        if settings.get("task") == "sep_noisy":
             raise RecipeError(
                 "data.dynamic_mixing mixes clean speech, but corpus.task is sep_noisy;"
                 " set data.dynamic_mixing=false"
             )
-        dataset = DynamicMixing(
-            [u for u in read_sources(data_dir) if u.split == "tr"],
-            data_dir / "sources",
-            n_src=corpus["n_src"],
-            chunk_size=data["chunk_size"],
-            size=data["epoch_size"] or len(manifest),
-            sample_rate=corpus["sample_rate"],
-            gain_range=data["gain_range"],
-            speed_range=data["speed_range"],
-            seed=conf["seed"],
-            nj=conf["nj"],
-            draw=SpeakerDraw(data["draw_speakers"], corpus.get("group_weights", {})),
-            augmentation=Augmentation(**data["augment"]),
+        draw = MixDraw(
+            data["chunk_size"],
+            data["gain_range"],
+            data["speed_range"],
+            SpeakerDraw(data["draw_speakers"], settings.get("group_weights", {})),
+            Augmentation(**data["augment"]),
         )
+        utterances = [u for u in read_sources(corpus.data_dir) if u.split == "tr"]
+        size = data["epoch_size"] or len(manifest)
+        dataset = DynamicMixing(utterances, corpus, draw, size, conf["seed"], conf["nj"])
     else:
         dataset = ChunkDataset(
             manifest,
-            n_src=corpus["n_src"],
-            chunk_size=data["chunk_size"],
+            corpus,
+            data["chunk_size"],
             min_length=data["min_length"],
             chunking=data["chunking"],
-            sample_rate=corpus["sample_rate"],
             seed=conf["seed"],
         )
     return DataLoader(
@@ -188,11 +183,10 @@ def train_loader(conf: Conf, data_dir: Path, wav_dir: Path) -> DataLoader:
     )
 
 
-def cv_loader(conf: Conf, wav_dir: Path) -> DataLoader:
+def cv_loader(conf: Conf, corpus: Corpus) -> DataLoader:
     """Whole validation mixtures, one at a time: padding would change a global norm's statistics."""
-    corpus = conf["corpus"]
-    manifest = read_manifest(wav_dir / "cv.csv", corpus["n_src"])
-    dataset = WholeDataset(manifest, corpus["n_src"], corpus["sample_rate"])
+    manifest = read_manifest(corpus.manifest("cv"), corpus.n_src)
+    dataset = WholeDataset(manifest, corpus.n_src, corpus.sample_rate)
     return DataLoader(
         dataset,
         batch_size=1,

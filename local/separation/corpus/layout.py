@@ -1,0 +1,53 @@
+"""A corpus as a run sees it: :class:`Corpus`, the names of its files, and how it is mixed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from separation.config import Conf
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What always travels together.
+
+    Attributes:
+        data_dir: the corpus folder, ``data/<corpus>``: ``sources.csv``, ``sources/``, ``lists/``.
+        wav_dir: of the mixed splits and their manifests.
+        n_src: sources of a mixture.
+        sample_rate: Hz of the mixtures.
+        mode: ``min``: a mixture ends with its shortest source; ``max``: with its longest.
+    """
+
+    data_dir: Path
+    wav_dir: Path
+    n_src: int = 2
+    sample_rate: int = 8000
+    mode: str = "min"
+
+    @classmethod
+    def of(cls, conf: Conf, data_dir: Path) -> Corpus:
+        """The corpus of a configuration, mixed in ``<data_dir>/wav8k/min`` for 8 kHz and min."""
+        corpus = conf["corpus"]
+        rate, mode = corpus["sample_rate"], corpus["mode"]
+        wav_dir = data_dir / f"wav{rate / 1000:g}k" / mode
+        return cls(data_dir, wav_dir, corpus["n_src"], rate, mode)
+
+    @property
+    def sources_dir(self) -> Path:
+        """Folder of the recordings."""
+        return self.data_dir / "sources"
+
+    @property
+    def channels(self) -> list[str]:
+        """Folder names of a mixture and its sources: mix, s1, s2, ..."""
+        return ["mix", *(f"s{i + 1}" for i in range(self.n_src))]
+
+    def split_dir(self, split: str) -> Path:
+        """Folder of a split's mixtures."""
+        return self.wav_dir / split
+
+    def manifest(self, split: str) -> Path:
+        """Manifest of a split."""
+        return self.wav_dir / f"{split}.csv"
