@@ -73,11 +73,10 @@ run_command(main)
 BASE = """
 seed: 0
 nj: 0
-model: toy
+model: convtasnet
 corpus: {name: "", default_tag: small, corpus_dir: "", levels_file: "", keep_going: false,
   sample_rate: 8000, mode: min, n_src: 2}
-net_conf: {N: 16, L: 2, B: 1, H: 1, Sc: 0, P: 1, X: 1, R: 1, norm: gln, activate: relu,
-  causal: false, num_spks: 2}
+net_conf: {}
 optim: {lr: 1.0e-3}
 training: {max_epochs: 2, precision: auto, accelerator: auto, devices: 1, num_nodes: 1}
 evaluation: {splits: [tt], metrics: [si_sdr]}
@@ -91,7 +90,7 @@ def check_system(conf):
 STAGES = ["prepare", "mix", "metadata", "train", "evaluate", "report"]
 
 
-class MixSpec:
+class Recipe:
     """A copy of run.sh with recorders for stages."""
 
     def __init__(self, root):
@@ -154,7 +153,7 @@ class MixSpec:
 
 @pytest.fixture
 def recipe(tmp_path):
-    return MixSpec(tmp_path / "a recipe")
+    return Recipe(tmp_path / "a recipe")
 
 
 def test_all_stages_in_order_with_their_arguments(recipe):
