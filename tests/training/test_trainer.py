@@ -24,9 +24,10 @@ from separation.training.resume import check_resume, newest_checkpoint
 from separation.training.schedule import BudgetSchedule, PlateauSchedule
 from separation.training.trainer import Training
 from separation.tree import tags
-from small_networks import small_conf
+from small_networks import SMALL, small_conf
 from tiny_corpus import make_corpus
 
+NET = [f"net_conf.{item}" for item in SMALL["convtasnet"]]
 QUICK = [
     "data.chunk_size=2000",
     "data.min_length=1000",
@@ -193,7 +194,8 @@ def environment():
 
 def test_killed_within_an_epoch_goes_on_at_the_same_step(data_dir, tmp_path):
     """kill -9 as soon as a checkpoint within an epoch is there; the end is that of one go."""
-    options = [*QUICK, "data.batch_size=1", "training.save_minutes=1e-6", "training.max_epochs=3"]
+    options = [*NET, *QUICK, "data.batch_size=1", "training.save_minutes=1e-6"]
+    options.append("training.max_epochs=3")
     whole = run(conf_of(*options, "training.save_minutes=60"), data_dir, tmp_path / "whole")
     folder = tmp_path / "killed"
     program = (
@@ -226,7 +228,7 @@ def test_killed_within_an_epoch_goes_on_at_the_same_step(data_dir, tmp_path):
 
 def test_two_processes_train_as_one_with_the_same_total_batch(data_dir, tmp_path):
     # With skip connections the last residual convolution has no gradient to wait for.
-    options = [*QUICK, "training.max_epochs=2", "net_conf.Sc=6"]
+    options = [*NET, *QUICK, "training.max_epochs=2", "net_conf.Sc=6"]
     one = run(conf_of(*options, "data.batch_size=4"), data_dir, tmp_path / "one")
     result = subprocess.run(
         command(data_dir, tmp_path / "two", "--", *options, "training.devices=2"),
@@ -477,7 +479,9 @@ def test_training_anew_forgets_the_earlier_model_but_not_for_a_wrong_value(data_
         (folder / old).write_bytes(b"old")
 
     def start(*overrides):
-        arguments = command(data_dir, folder, "--", *QUICK, "training.max_epochs=1", *overrides)
+        arguments = command(
+            data_dir, folder, "--", *NET, *QUICK, "training.max_epochs=1", *overrides
+        )
         return subprocess.run(
             arguments, env=environment(), capture_output=True, text=True, check=False
         )
