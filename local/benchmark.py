@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 
-from separation.benchmark.backends import BACKENDS, check_backends
-from separation.benchmark.loading import compare_loading
-from separation.benchmark.mixing import compare_mixing
-from separation.benchmark.networks import Work, compare_inference, compare_training
+from benchmarking.backends import BACKENDS, check_backends
+from benchmarking.loading import compare_loading
+from benchmarking.mixing import compare_mixing
+from benchmarking.networks import Work, compare_inference, compare_training
 from separation.config import load_config
 from separation.errors import RecipeError
 from separation.inference.separator import pick_device

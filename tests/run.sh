@@ -25,7 +25,7 @@ check shellcheck scripts find . \( -path './.venv*' -o -path ./data -o -path ./e
 read -ra compiler <<<"${CC:-cc}"
 for numbers in FLOAT BFLOAT16 DOUBLE; do
   check warnings "block.c, $numbers" "${compiler[@]}" "-D$numbers" -Wall -Wextra -Werror -fopenmp -c \
-    -o /dev/null local/separation/models/block.c
+    -o /dev/null local/separation/models/fast/block.c
 done
 check pytest "$*" pytest -q -n auto "$@"
 

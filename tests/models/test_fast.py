@@ -8,16 +8,14 @@ from asteroid_filterbanks import Decoder, Encoder, FreeFB
 from torch import nn
 
 from separation.config import ROOT, load_config
-from separation.models import blocks
 from separation.models.architecture import architecture
-from separation.models.fast import (
+from separation.models.fast import keep_freed_memory, matmul, speed_up
+from separation.models.fast.layers import (
     DepthwiseConv1d,
     FastDecoder,
     FastEncoder,
     FastPReLU,
     PointwiseConv1d,
-    keep_freed_memory,
-    speed_up,
 )
 from separation.models.whole import WHOLE
 from separation.training.losses import LOSSES, PIT
@@ -50,11 +48,11 @@ def test_prelu(slope):
     assert type(same(nn.PReLU(init=slope), x)) is FastPReLU
 
 
-@pytest.mark.parametrize("large", [0, blocks.LARGE_PRODUCT])
+@pytest.mark.parametrize("large", [0, matmul.LARGE_MATMUL])
 @pytest.mark.parametrize(("batch", "length"), [(1, 1), (1, 7), (3, 800), (3, 801)])
 def test_pointwise(monkeypatch, batch, length, large):
-    monkeypatch.setattr(blocks, "LARGE_PRODUCT", large)
-    monkeypatch.setattr(blocks, "MINDS_LINES", True)
+    monkeypatch.setattr(matmul, "LARGE_MATMUL", large)
+    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", True)
     torch.manual_seed(0)
     fast = same(nn.Conv1d(6, 9, 1), torch.randn(batch, 6, length))
     assert type(fast) is PointwiseConv1d
@@ -121,7 +119,7 @@ def test_gradients_are_the_derivatives():
 
 
 @pytest.mark.parametrize(
-    ("tag", "large"), [*((tag, blocks.LARGE_PRODUCT) for tag in TAGS), ("convtasnet", 0)]
+    ("tag", "large"), [*((tag, matmul.LARGE_MATMUL) for tag in TAGS), ("convtasnet", 0)]
 )
 def test_every_system_gives_asteroid_s_estimates_and_gradients(monkeypatch, tag, large):
     """Outputs within 1e-5 of the peak, gradients within 1e-4, in float64 and in float32.
@@ -129,8 +127,8 @@ def test_every_system_gives_asteroid_s_estimates_and_gradients(monkeypatch, tag,
     Where rounding moves an input of a PReLU across 0, gradients of Asteroid itself change by some
     1e-3. So they are compared in float32 with slopes near 1, where that matters little.
     """
-    monkeypatch.setattr(blocks, "LARGE_PRODUCT", large)
-    monkeypatch.setattr(blocks, "MINDS_LINES", True)
+    monkeypatch.setattr(matmul, "LARGE_MATMUL", large)
+    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", True)
     torch.manual_seed(0)
     settings = architecture(load_config("minilibri-2mix", tag, None, []))
     fast = settings.build(8000)

@@ -6,7 +6,13 @@ import torch
 from asteroid.masknn.norms import ChanLN, CumLN, GlobLN
 from asteroid.models import ConvTasNet
 
-from separation.models.norms import ExactChanLN, FusedGlobLN, SteadyCumLN, fuse_norms, masked_norm
+from separation.models.fast import speed_up
+from separation.models.fast.norms import (
+    ExactChanLN,
+    FusedGlobLN,
+    SteadyCumLN,
+    masked_norm,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,7 @@ def test_fusing_keeps_the_parameters_and_leaves_other_norms():
     wav = torch.randn(1, 800)
     before, names = model(wav), list(model.state_dict())
     parameters = [id(p) for p in model.parameters()]
-    fuse_norms(model)
+    speed_up(model)
     assert not any(type(m) is GlobLN for m in model.modules())
     assert sum(type(m) is FusedGlobLN for m in model.modules()) == 5
     assert list(model.state_dict()) == names

@@ -11,7 +11,7 @@ from asteroid.masknn.norms import GlobLN
 from asteroid_filterbanks import Decoder
 from torch import nn
 
-from separation.models.norms import masked_norm
+from separation.models.fast.norms import masked_norm
 
 
 @contextmanager

@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from separation.errors import RecipeError
-from separation.models.norms import SteadyCumLN, fuse_norms
+from separation.models.fast import speed_up
+from separation.models.fast.norms import SteadyCumLN
 
 # What each needs to be installed.
 BACKENDS: dict[str, tuple[str, ...]] = {
@@ -46,11 +47,11 @@ def other_backends(
 
     Args:
         names: of :data:`BACKENDS`.
-        model: of Torch's and Asteroid's own layers; its norms are exchanged for fused ones.
+        model: of Torch's and Asteroid's own layers; they are exchanged for faster ones.
         mixtures: ``(batch, time)``; its length is the only one they work for.
     """
     runs: dict[str, Callable[[], object]] = {}
-    model = fuse_norms(model).eval()
+    model = speed_up(model).eval()
     drifts = any(isinstance(module, SteadyCumLN) for module in model.modules())
     exact = mixtures.device.type == "cpu" and not drifts
     if "openvino" in names and exact:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from separation.benchmark.floor import Peaks, floor_of, measure_peaks
+from benchmarking.roofline import Peaks, measure_peaks, roofline_of
 
 FRAMES = 2 * 8 * 9  # numbers between the layers: 2 mixtures, 8 channels, 9 frames of 80 samples
 ENCODER = 2 * FRAMES * 16
@@ -27,9 +27,9 @@ def network():
 def test_operations():
     peaks = Peaks(flops=1000, bandwidth=math.inf, itemsize=4)
     once = ENCODER + DEPTHWISE + DECODER
-    assert floor_of(network(), 2, 80, peaks, training=False) == pytest.approx(once / 1000)
+    assert roofline_of(network(), 2, 80, peaks, training=False) == pytest.approx(once / 1000)
     # Twice as many backward, but nobody asks for the mixture's gradient.
-    assert floor_of(network(), 2, 80, peaks, training=True) == pytest.approx(
+    assert roofline_of(network(), 2, 80, peaks, training=True) == pytest.approx(
         (3 * once - ENCODER) / 1000
     )
 
@@ -39,13 +39,13 @@ def test_bytes(itemsize):
     peaks = Peaks(flops=math.inf, bandwidth=1000, itemsize=itemsize)
     samples, weights = 2 * 80, (8 * 16, 8 * 3, 8 * 16)
     forward = (samples + FRAMES) + (FRAMES + FRAMES) + (FRAMES + samples) + sum(weights)
-    assert floor_of(network(), 2, 80, peaks, training=False) == pytest.approx(
+    assert roofline_of(network(), 2, 80, peaks, training=False) == pytest.approx(
         forward * itemsize / 1000
     )
     # The gradient of the result and the input are read, that of the input written; so are those
     # of the weights.
     backward = (FRAMES + samples) + 3 * FRAMES + (samples + 2 * FRAMES) + 2 * sum(weights)
-    assert floor_of(network(), 2, 80, peaks, training=True) == pytest.approx(
+    assert roofline_of(network(), 2, 80, peaks, training=True) == pytest.approx(
         (forward + backward) * itemsize / 1000
     )
 
@@ -54,7 +54,7 @@ def test_each_convolution_takes_the_longer_of_the_two():
     peaks = Peaks(flops=4, bandwidth=1, itemsize=1)
     depthwise = 2 * FRAMES + 8 * 3
     assert depthwise > DEPTHWISE / 4
-    assert floor_of(network(), 2, 80, peaks, training=False) == pytest.approx(
+    assert roofline_of(network(), 2, 80, peaks, training=False) == pytest.approx(
         ENCODER / 4 + depthwise + DECODER / 4
     )
 

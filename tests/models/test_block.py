@@ -7,10 +7,10 @@ import torch
 from asteroid.masknn.convolutional import Conv1DBlock
 from torch import nn
 
-from separation.models import blocks, native
-from separation.models.blocks import FoldedBlock, suits_convolution
 from separation.models.convtasnet import fix_norms
-from separation.models.fast import speed_up
+from separation.models.fast import matmul, native, speed_up
+from separation.models.fast.block import FoldedBlock
+from separation.models.fast.matmul import suits_conv1d
 from separation.models.ragged import ragged
 
 
@@ -107,8 +107,8 @@ def test_rows_of_more_than_a_stretch(frames):
 @pytest.mark.parametrize(("batch", "frames"), [(1, 33), (1, 32), (2, 33)])
 @pytest.mark.parametrize("skip", [0, 6])
 def test_large_products(monkeypatch, skip, batch, frames):
-    monkeypatch.setattr(blocks, "LARGE_PRODUCT", 0)
-    monkeypatch.setattr(blocks, "MINDS_LINES", True)
+    monkeypatch.setattr(matmul, "LARGE_MATMUL", 0)
+    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", True)
     convolved = []
     conv1d = nn.functional.conv1d
 
@@ -153,8 +153,8 @@ def test_more_or_fewer_frames_out_are_left_to_the_layers(taps, padding):
 
 
 def test_an_input_that_is_not_contiguous(monkeypatch):
-    monkeypatch.setattr(blocks, "LARGE_PRODUCT", 0)
-    monkeypatch.setattr(blocks, "MINDS_LINES", True)
+    monkeypatch.setattr(matmul, "LARGE_MATMUL", 0)
+    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", True)
     x = torch.randn(2, 41, 5, dtype=torch.float64).transpose(1, 2)
     check(make_block(), x)
 
@@ -216,12 +216,12 @@ def test_without_a_compiler_asteroid_s_layers_compute(monkeypatch, compiler):
 
 def test_products_that_are_small_or_in_line_stay_products(monkeypatch):
     """128 to 256 channels: those of conf/convtasnet.yaml over 4 s are large."""
-    monkeypatch.setattr(blocks, "MINDS_LINES", True)
-    assert suits_convolution(torch.empty(1, 128, 1599), 256)
-    assert not suits_convolution(torch.empty(1, 128, 1600), 256)
-    assert not suits_convolution(torch.empty(1, 128, 399), 256)
-    monkeypatch.setattr(blocks, "MINDS_LINES", False)  # as with AVX-512
-    assert not suits_convolution(torch.empty(1, 128, 1599), 256)
+    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", True)
+    assert suits_conv1d(torch.empty(1, 128, 1599), 256)
+    assert not suits_conv1d(torch.empty(1, 128, 1600), 256)
+    assert not suits_conv1d(torch.empty(1, 128, 399), 256)
+    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", False)  # as with AVX-512
+    assert not suits_conv1d(torch.empty(1, 128, 1599), 256)
 
 
 @pytest.mark.parametrize("batch", [1, 3])

@@ -16,8 +16,8 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from separation.benchmark.mixing import corpus_of, make_recordings, stage_1
-from separation.benchmark.networks import Timed, Work, take_turns
+from benchmarking.mixing import corpus_of, make_recordings, stage_1
+from benchmarking.networks import Timed, Work, take_turns
 from separation.corpus.datasets import Batch, ChunkDataset, EpochSampler, collate
 from separation.corpus.dynamic import DynamicMixing, MixDraw, Mixer, MixSpec, stack
 from separation.corpus.lists import ListLine, read_sources

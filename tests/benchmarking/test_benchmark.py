@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import benchmark
-from separation.benchmark import backends, mixing, networks
-from separation.benchmark.peers import load_peer
+from benchmarking import backends, mixing, networks
+from benchmarking.peers import load_peer
 from separation.config import load_config
 from separation.errors import RecipeError
 
@@ -75,7 +75,7 @@ def test_networks_are_compared_with_asteroid_s(monkeypatch, capsys, tmp_path, co
 @pytest.mark.parametrize("command", ["training", "inference"])
 def test_a_processor_with_units_computes_in_bfloat16_too(monkeypatch, capsys, command):
     monkeypatch.setattr(networks, "has_units", lambda device: True)
-    # Without units a large product in bfloat16 takes seconds.
+    # Without units a large matmul in bfloat16 takes seconds.
     monkeypatch.setattr(networks, "measure_peaks", partial(networks.measure_peaks, size=64))
     options = ["--chunk_size", "2000", "--repetitions", "1", "--batch_size", "2"]
     # The memory of a step is measured in a process of its own, where nothing is set.
@@ -186,7 +186,7 @@ def test_no_peer_is_an_error(tmp_path):
 
 def test_loaders_are_compared_with_asteroid_s(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(mixing, "SECONDS", (0.5, 0.7))
-    monkeypatch.setattr("separation.benchmark.loading.N_MIXTURES", 6)
+    monkeypatch.setattr("benchmarking.loading.N_MIXTURES", 6)
     options = ["--chunk_size", "2000", "--repetitions", "1", "--nj", "1", "--dir", str(tmp_path)]
     run(monkeypatch, "loading", *options)
     table = table_of(capsys.readouterr().out.splitlines())

@@ -109,18 +109,3 @@ class _Cumulative(torch.autograd.Function):
 def _sum_of_later(x: torch.Tensor) -> torch.Tensor:
     """Sum of each frame of ``(batch, frame)`` and all that come after it."""
     return x.flip(-1).cumsum(-1).flip(-1)
-
-
-FAST: dict[type[nn.Module], type[nn.Module]] = {
-    GlobLN: FusedGlobLN,
-    CumLN: SteadyCumLN,
-    ChanLN: ExactChanLN,
-}
-
-
-def fuse_norms(model: nn.Module) -> nn.Module:
-    """Exchange the norms of an Asteroid model for those of this module; parameters stay."""
-    for module in model.modules():
-        if type(module) in FAST:
-            module.__class__ = FAST[type(module)]
-    return model

@@ -9,16 +9,17 @@ import torch
 from asteroid.masknn.convolutional import Conv1DBlock
 from torch import nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
-from separation.models.native import OF_FILTER, Weights, block_backward, block_forward, computes
-from separation.models.norms import FusedGlobLN
-
-# Smallest slope from which a PReLU's negative input can be recovered.
-TINY_SLOPE = 1e-6
-# Multiplications from which conv1d can beat matmul in float32, and floats per cache line.
-LARGE_PRODUCT, CACHE_LINE = 2**24, 16
-MINDS_LINES = torch.backends.cpu.get_cpu_capability() != "AVX512"  # products of MKL do, before that
+from separation.models.fast.layers import TINY_SLOPE
+from separation.models.fast.matmul import matmul, mix, precision
+from separation.models.fast.native import (
+    OF_FILTER,
+    Weights,
+    block_backward,
+    block_forward,
+    computes,
+)
+from separation.models.fast.norms import FusedGlobLN
 
 
 class FoldedBlock(Conv1DBlock):
@@ -67,7 +68,7 @@ class FoldedBlock(Conv1DBlock):
             and sides * depthwise.padding[0] == reach  # as many frames out as in
             and not any(_is_watched(module) for module in self.modules() if module is not self)
             and all(p.dtype == norm.gamma.dtype for p in self.parameters())
-            and computes(_precision(x), norm.gamma.dtype)
+            and computes(precision(x), norm.gamma.dtype)
         )
 
 
@@ -79,40 +80,6 @@ def _is_watched(module: nn.Module) -> bool:
         or module._backward_hooks
         or module._backward_pre_hooks
     )
-
-
-def suits_convolution(x: torch.Tensor, out_channels: int) -> bool:
-    """Whether to mix the channels of ``(batch, channel, frame)`` by Torch's convolution.
-
-    A product of matrices is the faster one, but loses a third of its speed on processors without
-    AVX-512 where the rows of the result do not begin with a cache line, as in most numbers of
-    frames; the convolution does not. In bfloat16 the product is always faster.
-    """
-    if x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu"):
-        return False
-    large = x.shape[1] * x.shape[2] * out_channels > LARGE_PRODUCT
-    return MINDS_LINES and large and x.shape[2] % CACHE_LINE != 0
-
-
-def _precision(x: torch.Tensor) -> torch.dtype:
-    """What products are taken in."""
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-
-
-def _product(weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """``(out, in)`` times ``(batch, in, frame)``."""
-    weight = weight.to(x.dtype)
-    if suits_convolution(x, len(weight)):
-        return F.conv1d(x, weight[:, :, None])
-    return torch.bmm(weight.expand(len(x), -1, -1), x)
-
-
-def _mix(weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """``(batch, out, in)`` times ``(batch, in, frame)``, and ``(batch, out)``."""
-    weight, bias = weight.to(x.dtype), bias.to(x.dtype)
-    if len(x) == 1 and suits_convolution(x, weight.shape[1]):
-        return F.conv1d(x, weight[0, :, :, None], bias[0])
-    return torch.baddbmm(bias[:, :, None], weight, x)
 
 
 class _Block(torch.autograd.Function):
@@ -129,14 +96,14 @@ class _Block(torch.autograd.Function):
     def forward(
         ctx: Any, x: torch.Tensor, reach: tuple[int, int], *parameters: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        dtype = _precision(x)
+        dtype = precision(x)
         with torch.autocast("cpu", enabled=False):
             x = x.to(dtype)
             weight, weights, ways = _sorted(reach, parameters)
-            y = _product(weight, x).contiguous()
+            y = matmul(weight, x).contiguous()
             *kept, scaling = block_forward(y, weights)
             gain, shift = scaling.unbind(1)
-            out = [_mix(w * gain[:, None], b + shift @ w.t(), kept[0]) for w, b in ways]
+            out = [mix(w * gain[:, None], b + shift @ w.t(), kept[0]) for w, b in ways]
         ctx.reach = reach
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, scaling, y, *kept, *parameters)
@@ -161,7 +128,7 @@ def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.
         if there is None:  # the last residual, where there are skip connections
             of_ways += [None, None]
             continue
-        here = _product(w.t(), there)
+        here = matmul(w.t(), there)
         grad = here if grad is None else grad.add_(here)
         with_there = torch.bmm(there, z.transpose(1, 2)).to(w.dtype)
         sums = there.sum(-1, dtype=w.dtype)
@@ -177,7 +144,7 @@ def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.
     bias, _, gamma, beta, filter_bias, _, next_gamma, next_beta, *_ = found.unbind(1)
     of_weight = torch.bmm(grad, x.transpose(1, 2)).sum(0, dtype=weight.dtype)
     return (
-        _product(weight.t(), grad),
+        matmul(weight.t(), grad),
         None,
         *(of_weight[:, :, None], bias, slopes[1:2], gamma, beta),
         *(found[:, None, OF_FILTER:], filter_bias, slopes[5:6], next_gamma, next_beta),

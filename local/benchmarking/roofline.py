@@ -1,6 +1,6 @@
 """The least time that a network could take: its convolutions at the peaks measured here.
 
-Entry points: :func:`measure_peaks`, :func:`floor_of`.
+Entry points: :func:`measure_peaks`, :func:`roofline_of`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Peaks:
     """What a device reached.
 
     Attributes:
-        flops: operations a second, in a large product of matrices or the same as a convolution.
+        flops: operations a second, in a large matmul or the same as a convolution.
         bandwidth: bytes a second, read and written by a copy of a large tensor.
         itemsize: bytes of a number.
     """
@@ -33,7 +33,7 @@ class Peaks:
 
     def __str__(self) -> str:
         return (
-            f"{self.flops / 1e9:.0f} GFLOP/s of a large product and"
+            f"{self.flops / 1e9:.0f} GFLOP/s of a large matmul and"
             f" {self.bandwidth / 1e9:.0f} GB/s of a copy"
         )
 
@@ -50,13 +50,13 @@ def measure_peaks(
     large, copy = torch.zeros(2, 64, size, size, device=device, dtype=dtype)
     products = (lambda: a @ a, lambda: F.conv1d(a[None], a[..., None]))
     return Peaks(
-        2 * size**3 / min(least_time(product, device, repetitions) for product in products),
-        2 * large.nbytes / least_time(lambda: copy.copy_(large), device, repetitions // 4),
+        2 * size**3 / min(shortest_time(product, device, repetitions) for product in products),
+        2 * large.nbytes / shortest_time(lambda: copy.copy_(large), device, repetitions // 4),
         a.itemsize,
     )
 
 
-def least_time(run: Callable[[], object], device: torch.device, repetitions: int) -> float:
+def shortest_time(run: Callable[[], object], device: torch.device, repetitions: int) -> float:
     """The shortest of several times, in seconds."""
     return min(seconds_of(run, device) for _ in range(repetitions))
 
@@ -70,7 +70,7 @@ def seconds_of(run: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def floor_of(
+def roofline_of(
     model: nn.Module, batch_size: int, chunk_size: int, peaks: Peaks, training: bool
 ) -> float:
     """Seconds of all convolutions, each the longer of its operations and of what it moves.
@@ -87,14 +87,14 @@ def floor_of(
         training: count the step backward, too.
     """
     model = model.to("meta")
-    with torch.set_grad_enabled(training), _Floor(peaks) as floor:
+    with torch.set_grad_enabled(training), _Roofline(peaks) as roofline:
         estimates = model(torch.zeros(batch_size, chunk_size, device="meta"))
         if training:
             estimates.sum().backward()
-    return floor.seconds
+    return roofline.seconds
 
 
-class _Floor(TorchDispatchMode):
+class _Roofline(TorchDispatchMode):
     def __init__(self, peaks: Peaks) -> None:
         super().__init__()
         self.peaks = peaks

@@ -22,9 +22,9 @@ from asteroid.models import BaseModel
 from torch import nn
 from torch.utils._triton import has_triton
 
-from separation.benchmark.backends import other_backends
-from separation.benchmark.floor import Peaks, floor_of, measure_peaks, seconds_of
-from separation.benchmark.peers import load_peer
+from benchmarking.backends import other_backends
+from benchmarking.peers import load_peer
+from benchmarking.roofline import Peaks, measure_peaks, roofline_of, seconds_of
 from separation.config import Conf
 from separation.errors import RecipeError
 from separation.models.architecture import architecture
@@ -77,7 +77,7 @@ def compare_training(systems: dict[str, Conf], work: Work, peers: list[Path]) ->
         }
         seconds = take_turns(steps, work.repetitions, work.device)
         for name, taken in seconds.items():
-            floor = floor_for(conf, work, peaks[others[name].dtype], training=True)
+            roofline = roofline_for(conf, work, peaks[others[name].dtype], training=True)
             rows.append(
                 [
                     f"{tag}, {name}",
@@ -87,11 +87,11 @@ def compare_training(systems: dict[str, Conf], work: Work, peers: list[Path]) ->
                     f"{megabytes[name] / megabytes['Asteroid']:.2f}"
                     if megabytes["Asteroid"]
                     else "",
-                    f"{100 * floor / taken:.0f} %",
+                    f"{100 * roofline / taken:.0f} %",
                 ]
             )
-    columns = ["training step", "mixtures/s", "ratio", "memory, MB", "ratio", "of the floor"]
-    return f"{markdown(columns, rows)}\n{describe_floor(peaks, work.device)}"
+    columns = ["training step", "mixtures/s", "ratio", "memory, MB", "ratio", "of the roofline"]
+    return f"{markdown(columns, rows)}\n{describe_roofline(peaks, work.device)}"
 
 
 def compare_inference(
@@ -103,7 +103,7 @@ def compare_inference(
         systems: configurations by tag.
         work: what is separated.
         peers: checkouts of other projects that take part.
-        backends: of :data:`separation.benchmark.backends.BACKENDS`, other ways to compute it.
+        backends: of :data:`benchmarking.backends.BACKENDS`, other ways to compute it.
 
     Returns:
         a table of seconds of audio separated in a second.
@@ -122,17 +122,17 @@ def compare_inference(
         audio = work.batch_size * work.chunk_size / rate
         for name, taken in seconds.items():
             dtype = others[name].dtype if name in others else torch.float32
-            floor = floor_for(conf, work, peaks[dtype], training=False)
+            roofline = roofline_for(conf, work, peaks[dtype], training=False)
             rows.append(
                 [
                     f"{tag}, {name}",
                     f"{audio / taken:.1f}",
                     f"{seconds['Asteroid'] / taken:.2f}",
-                    f"{100 * floor / taken:.0f} %",
+                    f"{100 * roofline / taken:.0f} %",
                 ]
             )
-    columns = ["inference", "x real time", "ratio", "of the floor"]
-    return f"{markdown(columns, rows)}\n{describe_floor(peaks, work.device)}"
+    columns = ["inference", "x real time", "ratio", "of the roofline"]
+    return f"{markdown(columns, rows)}\n{describe_roofline(peaks, work.device)}"
 
 
 def contenders(
@@ -258,13 +258,13 @@ def peaks_of(device: torch.device) -> dict[torch.dtype, Peaks]:
     return {dtype: measure_peaks(device, dtype) for dtype in dtypes}
 
 
-def floor_for(conf: Conf, work: Work, peaks: Peaks, training: bool) -> float:
+def roofline_for(conf: Conf, work: Work, peaks: Peaks, training: bool) -> float:
     """The least time, in seconds, of a batch."""
-    return floor_of(stock(conf), work.batch_size, work.chunk_size, peaks, training)
+    return roofline_of(stock(conf), work.batch_size, work.chunk_size, peaks, training)
 
 
-def describe_floor(peaks: dict[torch.dtype, Peaks], device: torch.device) -> str:
-    """Say what the floor is."""
+def describe_roofline(peaks: dict[torch.dtype, Peaks], device: torch.device) -> str:
+    """Say what the roofline is."""
     reached = "; ".join(
         f"{peak} ({str(dtype).removeprefix('torch.')})" for dtype, peak in peaks.items()
     )
@@ -274,7 +274,7 @@ def describe_floor(peaks: dict[torch.dtype, Peaks], device: torch.device) -> str
         else torch.cuda.get_device_name(device)
     )
     return (
-        "The floor is the time of the convolutions alone, each the longer of its operations and of"
-        f" reading its input and writing its output once, at what was reached here: {reached};"
+        "The roofline is the time of the convolutions alone, each the longer of its operations and"
+        f" of reading its input and writing its output once, at what was reached here: {reached};"
         f" {where}."
     )

@@ -1,69 +1,22 @@
-"""Asteroid's layers, computed faster on a CPU. Weights, their names and files stay Asteroid's.
-
-Entry point: :func:`speed_up`. Each layer here is the same function as the one it stands in for, to
-rounding, and falls back to it where it has no better way: off the CPU and under tracing. Under
-autocast it computes in bfloat16 what Torch would, and adds up in float32 what gradients of weights
-are made of.
-"""
+"""Encoder, decoder, convolutions and PReLU, computed faster on a CPU."""
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
 import torch
-from asteroid.masknn.convolutional import Conv1DBlock
-from asteroid_filterbanks import Decoder, Encoder, FreeFB
+from asteroid_filterbanks import Decoder, Encoder
 from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from separation.models.blocks import TINY_SLOPE, FoldedBlock, suits_convolution
-from separation.models.norms import fuse_norms
+from separation.models.fast.matmul import suits_conv1d
 
-PIECE = 2**21  # numbers that a step backward takes at a time, to find them in the cache again
-
-
-def speed_up(model: nn.Module) -> nn.Module:
-    """Let encoder, decoder, convolutions, PReLUs and norms of an Asteroid model run faster.
-
-    The layers change their class in place; the parameters are the same objects.
-    """
-    for module in model.modules():
-        if type(module) is nn.PReLU and module.num_parameters == 1:
-            module.__class__ = FastPReLU
-        elif type(module) is nn.Conv1d and module.padding_mode == "zeros":
-            plain = module.stride == (1,) and module.bias is not None
-            if plain and module.kernel_size == (1,) and module.groups == 1:
-                module.__class__ = PointwiseConv1d
-            elif plain and module.groups == module.in_channels == module.out_channels:
-                module.__class__ = DepthwiseConv1d
-        elif type(module) is Conv1DBlock:
-            module.__class__ = FoldedBlock
-        elif type(module) is Encoder and type(module.filterbank) is FreeFB:
-            module.__class__ = FastEncoder
-        elif type(module) is Decoder and type(module.filterbank) is FreeFB:
-            module.__class__ = FastDecoder
-    return fuse_norms(model)
-
-
-def keep_freed_memory() -> None:
-    """Have the C library keep what is freed for the next tensor, on Linux with glibc.
-
-    Left alone it hands every large tensor back to the system, and the next one is made of fresh
-    pages, which on a virtual machine costs more than what is computed in them. For programs that
-    make tensors of the same sizes over and over: what was once taken stays taken.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for option, value in (
-            (-4, 0),  # M_MMAP_MAX: nothing outside the heap
-            (-1, 2**31 - 1),  # M_TRIM_THRESHOLD: the heap does not shrink
-            (-2, 2**28),  # M_TOP_PAD: it grows in large steps
-        ):
-            mallopt(option, value)
+# Smallest slope from which a PReLU's negative input can be recovered.
+TINY_SLOPE = 1e-6
+PIECE = 2**21  # numbers handled at a time by a backward pass, so that they stay in the cache
 
 
 class FastEncoder(Encoder):
@@ -116,7 +69,7 @@ class PointwiseConv1d(nn.Conv1d):
         """Mix the channels of ``(batch, channel, time)``."""
         if not _eager_on_cpu(x) or self.bias is None:
             return super().forward(x)
-        if suits_convolution(x, self.out_channels):
+        if suits_conv1d(x, self.out_channels):
             return super().forward(x)
         weight = self.weight[:, :, 0].expand(len(x), -1, -1)
         # Expanded like that, its gradient is first summed over time: sums over two axes are slow.
