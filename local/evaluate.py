@@ -1,6 +1,6 @@
 """Stage 4: evaluate a trained system on whole utterances.
 
-Writes `EXP_DIR/eval_<split>/metrics.csv` (a row a mixture), a few separated mixtures as audio
+Writes `EXP_DIR/eval_<split>/scores.csv` (a row a mixture), a few separated mixtures as audio
 beside it, and the result file of the system.
 """
 
@@ -89,7 +89,7 @@ def main() -> None:
         folder = exp_dir / f"eval_{split}"
         scores = evaluate_split(separator, table, folder, settings, conf["nj"])
         rows.append(result_rows(scores, split, facts))
-        print(f"{split}: {folder / 'metrics.csv'}")
+        print(f"{split}: {folder / 'scores.csv'}")
     results = pd.concat([frame.astype(object) for frame in rows])
     write_results(path, results, keep_other_splits=bool(arguments.split))
     if whole:

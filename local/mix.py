@@ -9,10 +9,10 @@ from pathlib import Path
 
 from separation.config import Conf
 from separation.corpus.layout import Corpus
-from separation.corpus.levels import read_levels
+from separation.corpus.levels import read_levels, write_levels
 from separation.corpus.lists import SPLITS
 from separation.corpus.mixing import check_list, mix_split
-from separation.corpus.ownership import check_apart
+from separation.corpus.ownership import Made, check_apart
 from separation.corpus.problems import Problems
 from separation.stages import data_stage
 
@@ -32,8 +32,13 @@ def mix(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
         check_list(corpus, split, problems)
     levels = read_levels(Path(settings["levels_file"])) if settings["levels_file"] else None
     begin()
+    made = Made(data_dir)
+    made.claim([corpus.levels_file.name])
+    made.unlink([corpus.levels_file.name])
+    measured: dict[str, float] = {}
     for split in SPLITS:
-        mix_split(corpus, split, conf["nj"], levels, problems)
+        measured |= mix_split(corpus, split, conf["nj"], levels, problems).levels
+    write_levels(corpus.levels_file, measured)  # training mixes with the same ones
     problems.finish(str(data_dir))
     print(f"mixtures are in {corpus.wav_dir}")
 

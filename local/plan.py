@@ -17,7 +17,6 @@ from separation.config import (
     load_config,
     load_corpus_config,
     load_resolved,
-    read_yaml,
 )
 from separation.corpus.layout import Corpus
 from separation.errors import RecipeError
@@ -200,7 +199,8 @@ def trained_differently(plan: Plan) -> list[str]:
     now = train_settings(plan.system, location_keys(plan.corpus))
     if now.get("training.precision") == "auto":  # the experiment keeps the one that it chose
         del now["training.precision"]
-    return differences(train_settings(read_yaml(path), location_keys(plan.corpus)), now)
+    then = train_settings(load_resolved(plan.exp_dir), location_keys(plan.corpus))
+    return differences(then, now)
 
 
 def check_inputs(plan: Plan) -> None:

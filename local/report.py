@@ -10,6 +10,7 @@ from separation.process import run_command  # isort: split
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,12 @@ from separation.corpus.audio import audio_info, read_audio
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.evaluation.results import corpus_and_tag
-from separation.files import alone, atomic_path, check_name, visible
+from separation.files import alone, atomic_path, check_name, first_there, visible
 from separation.ranges import LOSS_UNITS
 from separation.report.page import ENDINGS, SystemPage, find_examples, write_page
 from separation.report.plots import example_plot, improvement_plot, training_curve
 from separation.report.tables import load_results, terminal_text, write_markdown
-from separation.tables import SCORES, TRAINING_LOG, Columns, read_table
+from separation.tables import SCORE_FILES, SCORES, TRAINING_LOG, TRAINING_LOGS, Columns, read_table
 
 
 def main() -> None:
@@ -64,12 +65,12 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
     conf = load_resolved(exp_dir)
     corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
     plots, examples = {}, []
-    epochs = read_if_there(exp_dir / "metrics.csv", TRAINING_LOG, problems)
+    epochs = read_if_there(exp_dir, TRAINING_LOGS, TRAINING_LOG, problems)
     if epochs is not None:
         loss = conf["training"]["loss"]
         axis = f"loss ({loss}, {LOSS_UNITS[loss]})" if LOSS_UNITS[loss] else f"loss ({loss})"
         plots["training"] = training_curve(epochs, f"{corpus}, {tag}", axis)
-    scores = read_if_there(exp_dir / "eval_tt" / "metrics.csv", SCORES, problems)
+    scores = read_if_there(exp_dir / "eval_tt", SCORE_FILES, SCORES, problems)
     if scores is not None:
         if "si_sdri" in scores and scores["si_sdri"].notna().any():
             plots["si_sdri_tt"] = improvement_plot(scores, f"{corpus}, {tag}, tt")
@@ -93,9 +94,12 @@ def picture(folder: Path) -> bytes:
     return example_plot(read_audio(mixture), references, estimates, audio_info(mixture).sample_rate)
 
 
-def read_if_there(path: Path, columns: Columns, problems: Problems) -> pd.DataFrame | None:
-    """Read a table; None where it is not there, holds no row or is damaged."""
-    if not os.path.lexists(path):
+def read_if_there(
+    folder: Path, names: Sequence[str], columns: Columns, problems: Problems
+) -> pd.DataFrame | None:
+    """Read a table by the first of its names; None without one, without rows, or a damaged one."""
+    path = first_there(folder, names)
+    if path is None:
         return None
     try:
         table = read_table(path, columns)

@@ -13,6 +13,7 @@ from separation.corpus.layout import Corpus
 from separation.corpus.manifest import read_fingerprint
 from separation.options import location_keys
 from separation.stages import Stage, train_settings
+from separation.tables import TRAINING_LOGS
 from separation.training.progress import is_first_process, set_up_logging, write_environment
 from separation.training.resume import check_resume
 from separation.training.trainer import Training
@@ -61,7 +62,7 @@ def forget(exp_dir: Path) -> None:
     """Remove what an earlier training left, which would pass for this one's if it were stopped."""
     shutil.rmtree(exp_dir / "checkpoints", ignore_errors=True)
     shutil.rmtree(exp_dir / "tensorboard", ignore_errors=True)
-    for name in ("best_model.pth", "metrics.csv", "train.log"):
+    for name in ("best_model.pth", *TRAINING_LOGS, "train.log"):
         (exp_dir / name).unlink(missing_ok=True)
 
 

@@ -508,8 +508,8 @@ ROWS = {
     **{k: v for k, v in (NO_TABLE | NO_FILE).items() if k not in ("missing", "doubled column")},
 }
 DAMAGED = {
-    **{f"log {k}": ("exp/espeak-2mix_small/metrics.csv", *v) for k, v in LOG.items()},
-    **{f"scores {k}": ("exp/espeak-2mix_small/eval_tt/metrics.csv", *v) for k, v in SCORES.items()},
+    **{f"log {k}": ("exp/espeak-2mix_small/training_log.csv", *v) for k, v in LOG.items()},
+    **{f"scores {k}": ("exp/espeak-2mix_small/eval_tt/scores.csv", *v) for k, v in SCORES.items()},
     **{f"row {k}": ("results/espeak-2mix_small.csv", *v) for k, v in ROWS.items()},
     "configuration": ("exp/espeak-2mix_small/conf.yaml", content(b"a: ["), "not YAML"),
     "example": ("exp/espeak-2mix_small/eval_tt/examples/*/mix.wav", cut, "cut short"),

@@ -108,8 +108,8 @@ def made_by(recipe):
     files = [p for p in data.rglob("*") if p.suffix in (".wav", ".csv", ".txt")]
     made = {str(path.relative_to(data)): path.read_bytes() for path in files}
     for split in ("tt", "tr"):
-        made[f"scores {split}"] = (exp / f"eval_{split}" / "metrics.csv").read_bytes()
-    log = pd.read_csv(exp / "metrics.csv")[["epoch", "step", "lr", "loss", "val_loss"]]
+        made[f"scores {split}"] = (exp / f"eval_{split}" / "scores.csv").read_bytes()
+    log = pd.read_csv(exp / "training_log.csv")[["epoch", "step", "lr", "loss", "val_loss"]]
     results = pd.read_csv(recipe / "results" / "espeak-2mix_small.csv").drop(columns=CHANGING)
     weights = torch.load(exp / "best_model.pth", weights_only=True)["state_dict"]
     left = [p.name for p in recipe.rglob(".*") if p.name.startswith((".partial-", ".mixing-"))]

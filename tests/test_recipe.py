@@ -37,7 +37,7 @@ def test_all_stages_run(recipe, first):
     whole = results[results["subset"] == "all"].set_index("split")
     assert whole.loc["tt", "n_mixtures"] == 2
     assert whole.loc["tr", "n_mixtures"] == 6
-    per_mixture = pd.read_csv(recipe / "exp" / "espeak-2mix_small" / "eval_tt" / "metrics.csv")
+    per_mixture = pd.read_csv(recipe / "exp" / "espeak-2mix_small" / "eval_tt" / "scores.csv")
     assert whole.loc["tt", "si_sdri"] == pytest.approx(per_mixture["si_sdri"].mean(), abs=1e-4)
     assert "espeak-2mix" in first.stdout
     assert (recipe / "results" / "RESULTS.md").is_file()

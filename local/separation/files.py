@@ -13,7 +13,7 @@ import re
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -72,6 +72,11 @@ def read_text(path: str | Path, advice: str = "") -> str:
     if "\0" in text:
         raise RecipeError(f"{path}: not a text file in UTF-8 (it has NUL bytes); convert it")
     return text
+
+
+def first_there(folder: Path, names: Sequence[str]) -> Path | None:
+    """The first of several files that is in a folder, or None."""
+    return next((folder / name for name in names if os.path.lexists(folder / name)), None)
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:

@@ -62,7 +62,11 @@ SOURCES: Columns = {
     "group": Column(required=False, empty=True),
 }
 
-# exp/<experiment>/eval_<split>/metrics.csv: the scores of a split, a row a mixture.
+# Names of these tables, today's first, then those of earlier versions.
+TRAINING_LOGS = ("training_log.csv", "metrics.csv")
+SCORE_FILES = ("scores.csv", "metrics.csv")
+
+# exp/<experiment>/eval_<split>/scores.csv: the scores of a split, a row a mixture.
 SCORES: Columns = {
     "mixture_ID": Column("name", unique=True),
     "si_sdri": _SCORE,
@@ -70,7 +74,7 @@ SCORES: Columns = {
     "gender_*": _GENDER,
 }
 
-# exp/<experiment>/metrics.csv: the training log, a row an epoch. A loss that diverges is infinite.
+# exp/<experiment>/training_log.csv, a row an epoch. A loss that diverges is infinite.
 TRAINING_LOG: Columns = {
     "epoch": _COUNT,
     "loss": Column("number", empty=True, infinite=True),

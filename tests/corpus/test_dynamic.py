@@ -16,7 +16,7 @@ from separation.corpus.dynamic import (
     stack,
 )
 from separation.corpus.layout import Corpus
-from separation.corpus.levels import active_level
+from separation.corpus.levels import active_level, write_levels
 from separation.corpus.lists import Utterance, read_sources
 from separation.corpus.mixing import mix_sources
 from separation.errors import RecipeError
@@ -50,6 +50,24 @@ def recipe(first, last, length, speed=1.0, factor=1.0):
     values = (first, last, length, round(speed * SPEED_UNIT))
     batch = (torch.tensor([[value]]) for value in (*values, factor))
     return MixSpec(*batch, length)
+
+
+def test_levels_of_stage_1_are_mixed_with(tmp_path):
+    """One recording's level is 4 times what is measured, so its factor is half as large."""
+    make_corpus(tmp_path)
+    (path, *_) = [u.path for u in read_sources(tmp_path) if u.split == "tr"]
+    measured, given = dynamic(tmp_path), tmp_path / "active_levels.txt"
+    level = active_level(soundfile.read(tmp_path / "sources" / path)[0], RATE, band_pass=True)
+    write_levels(given, {path: 4 * level})
+    levels = [
+        {first: level for takes in dataset.speakers.values() for first, _, level in takes}
+        for dataset in (measured, dynamic(tmp_path))
+    ]
+    ratios = sorted(levels[1][first] / levels[0][first] for first in levels[0])
+    assert ratios == pytest.approx([*[1] * (len(ratios) - 1), 4], rel=1e-3)
+    given.write_text("one two\n")
+    with pytest.raises(RecipeError, match=r"active_levels.txt:1: 'one two' is not an utterance"):
+        dynamic(tmp_path)
 
 
 def test_mixtures_are_sums_of_crops_of_two_speakers(data_dir):

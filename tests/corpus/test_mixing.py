@@ -168,9 +168,10 @@ def test_three_mixtures_by_hand(tmp_path, n_src, rate, mode, given):
     if not given:
         levels = {p: active_level(halved(s), 8000, band_pass=True) for p, s in recorded.items()}
     out = tmp_path / "wav"
-    assert (
-        mix_split(Corpus(tmp_path, out, n_src, rate, mode), "tr", 1, levels if given else None) == 3
-    )
+    corpus = Corpus(tmp_path, out, n_src, rate, mode)
+    mixed = mix_split(corpus, "tr", 1, levels if given else None)
+    assert mixed.mixtures == 3
+    assert mixed.levels == pytest.approx(levels, rel=1e-6)
     for line, name in zip(LINES[n_src], NAMES[n_src], strict=True):
         expected = by_hand(line.split(), recorded, levels, rate, mode)
         for folder, signal in zip(["mix", "s1", "s2", "s3"], expected, strict=False):
@@ -202,4 +203,4 @@ def test_a_recording_of_two_splits_may_have_two_rows(tmp_path):
         rows = list(csv.reader(file))
     with open(path, "a", newline="") as file:
         csv.writer(file).writerow([rows[1][0], rows[1][1], "", "cv"])
-    assert mix_split(Corpus(tmp_path, tmp_path / "wav", 2, 8000, "min"), "tr", 1) == 3
+    assert mix_split(Corpus(tmp_path, tmp_path / "wav", 2, 8000, "min"), "tr", 1).mixtures == 3

@@ -13,6 +13,7 @@ import soundfile
 
 import mix
 from separation.corpus.layout import Corpus
+from separation.corpus.levels import read_levels
 from separation.corpus.lists import list_path, read_list
 from separation.corpus.mixing import mix_split
 from separation.corpus.problems import Problems
@@ -146,7 +147,7 @@ def test_a_recording_that_begins_silent_is_named_where_min_leaves_nothing_of_it(
     with pytest.raises(RecipeError, match="is silent in the") as error:
         mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 1)
     assert f"{line.paths[1]} is silent" in str(error.value)
-    assert mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "max"), "tr", 1) == 8
+    assert mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "max"), "tr", 1).mixtures == 8
 
 
 def spoil(kind, path):
@@ -251,6 +252,11 @@ def test_levels_of_a_file_are_mixed_with(tmp_path, monkeypatch):
             relative = scale / (10 ** (gain / 20) / np.sqrt(level))
             ratio = relative / ratio
         assert ratio == pytest.approx(1, rel=1e-3)
+    kept = read_levels(tmp_path / "active_levels.txt")  # for dynamic mixing
+    given = read_levels(levels)
+    assert kept == {path: given[Path(path).stem] for path in kept}
+    listed = read_list(list_path(tmp_path, 2, "tr"), 2)
+    assert {path for line in listed for path in line.paths} <= set(kept)
 
 
 def test_no_list_says_which_stage_makes_it(tmp_path):

@@ -209,7 +209,7 @@ def test_mixtures_of_a_killed_stage_1_without_record_are_made_again(tmp_path):
     forget(tmp_path)
     line = read_list(list_path(tmp_path, 2, "tr"), 2)[0]
     half = write(tmp_path / "out" / "tr" / "mix" / f"{line.mixture_id}.wav", "half")
-    assert mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 1) == 4
+    assert mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 1).mixtures == 4
     assert half.read_bytes()[:4] == b"RIFF"
 
 

@@ -50,7 +50,7 @@ def exp_dir(tmp_path_factory):
     torch.manual_seed(0)
     save_model(build_model(conf), folder / "best_model.pth")
     save_resolved(conf, folder / "conf.yaml")
-    (folder / "metrics.csv").write_text("epoch,lr,loss,val_loss\n0,1,1,1\n4,1,0,1\n")
+    (folder / "training_log.csv").write_text("epoch,lr,loss,val_loss\n0,1,1,1\n4,1,0,1\n")
     return folder
 
 
@@ -73,7 +73,7 @@ def test_rows_are_the_scores_of_the_mixtures(table, tmp_path):
     values = evaluate_mixture(mixture, sources, np.stack([mixture, mixture]) / 2, 8000).values
     for name in ("input_si_sdr", "input_snr", "snr"):
         assert scores[name][0] == pytest.approx(values[name], abs=1e-3)
-    written = pd.read_csv(tmp_path / "metrics.csv", keep_default_na=False)
+    written = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False)
     assert list(written) == list(scores)
     np.testing.assert_allclose(written["snri"], scores["snri"])
 
@@ -83,7 +83,7 @@ def test_the_same_numbers_again_and_with_processes(table, tmp_path, exp_dir):
     texts = []
     for run, nj in enumerate((1, 1, 2)):
         evaluate_split(separator, table, tmp_path / str(run), SETTINGS, nj)
-        texts.append((tmp_path / str(run) / "metrics.csv").read_text())
+        texts.append((tmp_path / str(run) / "scores.csv").read_text())
     assert texts[0] == texts[1] == texts[2]
 
 
@@ -162,7 +162,7 @@ def test_script_writes_the_result_file(data_dir, exp_dir, tmp_path, monkeypatch,
     assert row["parameters"] == sum(p.numel() for p in model.parameters())
     assert row["real_time_factor"] > 0
     assert np.isnan(row["latency_ms"])
-    metrics = pd.read_csv(exp_dir / "eval_tt" / "metrics.csv")
+    metrics = pd.read_csv(exp_dir / "eval_tt" / "scores.csv")
     assert row["si_sdri"] == pytest.approx(metrics["si_sdri"].mean(), abs=1e-4)
     assert row["pesq"] == pytest.approx(metrics["pesq"].mean(), abs=1e-4)
     assert "tt  all  si_sdri" in capsys.readouterr().out
@@ -198,7 +198,7 @@ def test_damaged_audio_ends_it_with_the_file(data_dir, exp_dir, tmp_path, table,
     for nj in (1, 2):
         with pytest.raises(RecipeError, match="bad.wav: 16000 Hz, but 8000 Hz is needed"):
             evaluate_split(Separator(Shares()), table, tmp_path / "eval", SETTINGS, nj)
-        assert not (tmp_path / "eval" / "metrics.csv").exists()
+        assert not (tmp_path / "eval" / "scores.csv").exists()
 
 
 def test_not_an_experiment(tmp_path, monkeypatch):

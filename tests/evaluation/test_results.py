@@ -145,7 +145,9 @@ def test_missing_result_file(tmp_path):
 
 def test_epochs(tmp_path):
     assert trained_epochs(tmp_path) is None
-    (tmp_path / "metrics.csv").write_text("epoch,loss\n0,1\n1,\n11,-3\n")
+    (tmp_path / "training_log.csv").write_text("epoch,loss\n0,1\n1,\n11,-3\n")
+    assert trained_epochs(tmp_path) == 12
+    (tmp_path / "training_log.csv").rename(tmp_path / "metrics.csv")  # its name in earlier versions
     assert trained_epochs(tmp_path) == 12
 
 

@@ -79,10 +79,10 @@ def exp_root(tmp_path):
             "input_si_sdr": [0.0, 1.0, -1.0],
             "si_sdri": [7.04, np.nan, 3.0],
         }
-    ).to_csv(folder / "eval_tt" / "metrics.csv", index=False)
+    ).to_csv(folder / "eval_tt" / "scores.csv", index=False)
     pd.DataFrame(
         {"epoch": [0, 1], "loss": [1.0, -2.0], "val_loss": [0.0, -1.0], "lr": 1e-3}
-    ).to_csv(folder / "metrics.csv", index=False)
+    ).to_csv(folder / "training_log.csv", index=False)
     return tmp_path / "exp"
 
 
@@ -211,7 +211,7 @@ def test_damaged_files_are_named_left_out_and_the_rest_is_reported(
     (results_dir / ".partial-x.csv").write_text("half")  # hidden: no result
     damaged = exp_root / "toy_damaged"
     shutil.copytree(exp_root / "toy_small", damaged)
-    (damaged / "metrics.csv").write_text("epoch,loss\n0,1\n")
+    (damaged / "training_log.csv").write_text("epoch,loss\n0,1\n")
     (damaged / "eval_tt" / "examples" / "c" / "s1.wav").write_bytes(b"RIFF")
     (exp_root / "toy_empty").mkdir()
     (exp_root / "toy_empty" / "conf.yaml").write_text("")
@@ -222,7 +222,7 @@ def test_damaged_files_are_named_left_out_and_the_rest_is_reported(
     told = capsys.readouterr().err.splitlines()
     assert [line.split(": ", 1)[0] for line in told] == [
         f"{results_dir / 'bad.csv'}",
-        f"{damaged / 'metrics.csv'}",
+        f"{damaged / 'training_log.csv'}",
         f"{damaged / 'eval_tt' / 'examples' / 'c' / 's1.wav'}",
         f"{exp_root / 'toy_empty' / 'conf.yaml'}",
     ]

@@ -56,7 +56,7 @@ def conf_of(*overrides, tag="small"):
 
 def run(conf, data_dir, exp_dir, resume=False):
     Training(conf, Corpus.of(conf, data_dir), exp_dir).run(resume)
-    return pd.read_csv(exp_dir / "metrics.csv")
+    return pd.read_csv(exp_dir / "training_log.csv")
 
 
 def weights(exp_dir, name="last"):
@@ -238,7 +238,7 @@ def test_two_processes_train_as_one_with_the_same_total_batch(data_dir, tmp_path
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    two = pd.read_csv(tmp_path / "two" / "metrics.csv")
+    two = pd.read_csv(tmp_path / "two" / "training_log.csv")
     assert two["step"].tolist() == one["step"].tolist() == [2, 4]
     columns = ["loss", "val_loss"]
     pd.testing.assert_frame_equal(two[columns], one[columns], rtol=1e-5)
@@ -362,7 +362,7 @@ def test_fast_layers_train_as_asteroid_s_do(data_dir, tmp_path, tag):
         layers = {type(module) for module in training.system.model.modules()}
         assert (nn.PReLU in layers) == (fast == "false")
         training.run(resume=False)
-        return pd.read_csv(tmp_path / fast / "metrics.csv")[["loss", "val_loss"]]
+        return pd.read_csv(tmp_path / fast / "training_log.csv")[["loss", "val_loss"]]
 
     np.testing.assert_allclose(losses("true"), losses("false"), rtol=1e-3)
 

@@ -22,7 +22,7 @@ from separation.corpus.audio import load_resampled, to_int16
 from separation.corpus.augmentation import Augmentation, Effector, Effects, stack_effects
 from separation.corpus.datasets import Batch
 from separation.corpus.layout import Corpus
-from separation.corpus.levels import active_level
+from separation.corpus.levels import active_level, read_levels
 from separation.corpus.lists import Utterance
 from separation.corpus.mixing import PEAK
 from separation.errors import RecipeError
@@ -154,7 +154,11 @@ class DynamicMixing(Dataset):
     ) -> None:
         sources_dir, sample_rate = corpus.sources_dir, corpus.sample_rate
         self.draw, self.n_src, self.size, self.seed = draw, corpus.n_src, size, seed
-        jobs = (delayed(_decode)(sources_dir / u.path, sample_rate) for u in utterances)
+        known = read_levels(corpus.levels_file) if corpus.levels_file.is_file() else {}
+        jobs = (
+            delayed(_decode)(sources_dir / u.path, sample_rate, known.get(u.path))
+            for u in utterances
+        )
         decoded = parallel(nj)(jobs)
         self.recordings = np.concatenate([np.pad(s, EDGES, mode="edge") for s, _ in decoded])
         self.speakers: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
@@ -273,6 +277,9 @@ def cubic(four: Sequence[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     return ((third * x + second) * x + 0.5 * (after - before)) * x + here
 
 
-def _decode(path: Path, sample_rate: int) -> tuple[np.ndarray, float]:
+def _decode(path: Path, sample_rate: int, level: float | None) -> tuple[np.ndarray, float]:
+    """Samples of a recording in 16 bit, and its level, measured unless stage 1 did."""
     samples = load_resampled(path, sample_rate)
-    return to_int16(samples), active_level(samples, sample_rate, band_pass=True)
+    if level is None:
+        level = active_level(samples, sample_rate, band_pass=True)
+    return to_int16(samples), level

@@ -13,7 +13,8 @@ class Corpus:
     """What always travels together.
 
     Attributes:
-        data_dir: the corpus folder, ``data/<corpus>``: ``sources.csv``, ``sources/``, ``lists/``.
+        data_dir: the corpus folder, ``data/<corpus>``: ``sources.csv``, ``sources/``, ``lists/``,
+            ``active_levels.txt``.
         wav_dir: of the mixed splits and their manifests.
         n_src: sources of a mixture.
         sample_rate: Hz of the mixtures.
@@ -38,6 +39,11 @@ class Corpus:
     def sources_dir(self) -> Path:
         """Folder of the recordings."""
         return self.data_dir / "sources"
+
+    @property
+    def levels_file(self) -> Path:
+        """Level of each recording that was mixed, from stage 1."""
+        return self.data_dir / "active_levels.txt"
 
     @property
     def channels(self) -> list[str]:

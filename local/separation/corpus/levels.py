@@ -1,6 +1,7 @@
 """Active speech level, ITU-T P.56 (12/2011) method B: the level of speech while someone speaks.
 
-Entry points: :func:`active_level` measures it, :func:`read_levels` reads levels measured before.
+Entry points: :func:`active_level` measures it, :func:`read_levels` reads levels measured before,
+:func:`write_levels` keeps them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from scipy.signal import cheby2, lfilter, sosfilt
 
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
-from separation.files import read_text
+from separation.files import atomic_path, read_text
 
 TIME_CONSTANT = 0.03  # seconds; of both smoothing stages
 HANGOVER = 0.2  # seconds; a pause up to this long is speech
@@ -99,6 +100,13 @@ def read_levels(path: Path) -> dict[str, float]:
             if not math.isclose(levels.setdefault(utterance, power), power, rel_tol=1e-3):
                 raise RecipeError(f"{file}:{number}: {utterance} has another level before")
     return levels
+
+
+def write_levels(path: Path, levels: dict[str, float]) -> None:
+    """Write levels as :func:`read_levels` reads them, a path and its power a line."""
+    lines = [f"{recording} {power:.6e}\n" for recording, power in sorted(levels.items())]
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
 
 
 def known_levels(

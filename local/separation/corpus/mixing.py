@@ -49,6 +49,13 @@ class Ready(NamedTuple):
     onset: int
 
 
+class Mixed(NamedTuple):
+    """What was mixed: how many mixtures, and the level of each recording, a mean square."""
+
+    mixtures: int
+    levels: dict[str, float]
+
+
 class Task(NamedTuple):
     """A mixture to be made: its id, its sources, gains in dB."""
 
@@ -136,7 +143,7 @@ def mix_split(
     nj: int,
     levels: dict[str, float] | None = None,
     problems: Problems | None = None,
-) -> int:
+) -> Mixed:
     """Mix every line of a split's list into ``<wav_dir>/<split>/{mix,s1,s2,...}/<id>.wav``.
 
     Files of an earlier run that the list does not name are removed, files of the user are left.
@@ -150,7 +157,7 @@ def mix_split(
         problems: takes what is wrong; lines with a problem are not mixed.
 
     Returns:
-        the number of mixtures.
+        the number of mixtures, and the levels of the recordings, those that were given included.
     """
     problems = problems or Problems()
     lines = check_list(corpus, split, problems)
@@ -184,7 +191,7 @@ def mix_split(
             _mix_tasks(tasks, corpus, folder, nj)
             made.remove(stale)  # again: processes of a killed run may have written since
             made.note_others(".")
-    return len(lines)
+    return Mixed(len(lines), {path: recording.level for path, recording in ready.items()})
 
 
 def check_list(corpus: Corpus, split: str, problems: Problems) -> list[ListLine]:

@@ -62,7 +62,7 @@ def real_time_factor(separator: Separator, table: pd.DataFrame) -> float:
 def evaluate_split(
     separator: Separator, table: pd.DataFrame, folder: Path, settings: Conf, nj: int
 ) -> pd.DataFrame:
-    """Score every mixture of a split and write ``<folder>/metrics.csv`` and audio examples.
+    """Score every mixture of a split and write ``<folder>/scores.csv`` and audio examples.
 
     Args:
         separator: the system.
@@ -96,7 +96,7 @@ def evaluate_split(
     values = pd.DataFrame([score.values for score in scores])[list(digits)]
     result = table[known].join(values.round(digits))
     result["failure"] = [score.failure for score in scores]
-    with atomic_path(folder / "metrics.csv") as temporary:
+    with atomic_path(folder / "scores.csv") as temporary:
         result.to_csv(temporary, index=False)
     return result
 

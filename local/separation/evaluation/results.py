@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from separation.evaluation.metrics import METRICS
-from separation.files import atomic_path
-from separation.tables import RESULTS, TRAINING_LOG, read_table
+from separation.files import atomic_path, first_there
+from separation.tables import RESULTS, TRAINING_LOG, TRAINING_LOGS, read_table
 
 SCORES = {column: metric.digits for metric in METRICS.values() for column in metric.columns}
 COLUMNS = [
@@ -107,13 +106,13 @@ def read_results(path: Path) -> pd.DataFrame:
 
 
 def trained_epochs(exp_dir: Path) -> int | None:
-    """Epochs of training in an experiment's ``metrics.csv``, or None without one.
+    """Epochs of training in an experiment's training log, or None without one.
 
     Raises:
         RecipeError: the file is damaged.
     """
-    path = exp_dir / "metrics.csv"
-    if not os.path.lexists(path):
+    path = first_there(exp_dir, TRAINING_LOGS)
+    if path is None:
         return None
     epochs = read_table(path, {"epoch": TRAINING_LOG["epoch"]})["epoch"]
     return int(epochs.max()) + 1 if len(epochs) else None

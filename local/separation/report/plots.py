@@ -24,7 +24,7 @@ def training_curve(table: pd.DataFrame, title: str, loss: str) -> bytes:
     """Plot loss on tr and cv and the learning rate over the epochs.
 
     Args:
-        table: an experiment's ``metrics.csv``: ``epoch``, ``loss``, ``val_loss``, ``lr``.
+        table: an experiment's ``training_log.csv``: ``epoch``, ``loss``, ``val_loss``, ``lr``.
         title: above the plot.
         loss: its name and unit.
     """
@@ -55,7 +55,7 @@ def improvement_plot(table: pd.DataFrame, title: str) -> bytes:
     """Plot SI-SDRi of every mixture: over the input SI-SDR, and as a histogram.
 
     Args:
-        table: ``metrics.csv`` of an evaluated split; mixtures without a value are left out.
+        table: ``scores.csv`` of an evaluated split; mixtures without a value are left out.
         title: above the plot.
     """
     figure = Figure(figsize=(8, 3.6), dpi=100, layout="constrained")

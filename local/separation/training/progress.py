@@ -1,4 +1,4 @@
-"""What training says of itself: log, ``metrics.csv`` with a row an epoch, ``environment.txt``."""
+"""Records of a training: ``train.log``, ``training_log.csv`` and ``environment.txt``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger("separation")
 
 
 class EpochLog(pl.Callback):
-    """Writes a row to ``metrics.csv`` and a line to the log after every epoch.
+    """Writes a row to ``training_log.csv`` and a line to the log after every epoch.
 
     Columns: epoch, step, minutes (of training so far), lr, loss, val_loss, val_si_sdri (dB),
     skipped_steps, data_wait (share of the training time spent waiting for data).

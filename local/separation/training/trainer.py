@@ -219,7 +219,7 @@ def make_trainer(
     else:
         schedule = BudgetSchedule(optim["lr"], optim["decay_share"], minutes, timer)
     warmup = Warmup(optim["lr"], optim["warmup_steps"])
-    epoch_log = EpochLog(exp_dir / "metrics.csv", timer, LOSS_UNITS[training["loss"]])
+    epoch_log = EpochLog(exp_dir / "training_log.csv", timer, LOSS_UNITS[training["loss"]])
     # The average comes first: the weights of an epoch are then in that epoch's checkpoints.
     callbacks = [timer, schedule, warmup, epoch_log, average, best, last, midway]
     if training["early_stop"]:
