@@ -49,7 +49,7 @@ fi
 . ./path.sh
 
 # Checks every option and every key before anything is done. Sets corpus, tag, conf, data_dir,
-# wav_dir, exp_dir, result, metadata, resume, stop_stage, and the lists due, overrides and notes.
+# wav_dir, exp_dir, result, manifest, resume, stop_stage, and the lists due, overrides and notes.
 plan=$(python local/plan.py "$caller" "$@")
 eval "$plan"
 for note in "${notes[@]}"; do say "$note"; done
@@ -68,7 +68,7 @@ fi
 
 if due 2; then
   say "stage 2: writing and checking the manifests of $wav_dir"
-  run python "$metadata" "${data_args[@]}" "${overrides[@]}"
+  run python "$manifest" "${data_args[@]}" "${overrides[@]}"
 fi
 
 if due 3; then

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
-import argparse
-
+from separation.arguments import make_parser
 from separation.config import load_config
 from separation.models.architecture import architecture
 from separation.models.complexity import count_macs, count_parameters, in_ms
@@ -22,13 +21,12 @@ COLUMNS = ["system", "parameters", "GMAC/s", "receptive field, ms", "latency, ms
 
 def main() -> None:
     """Parse the command line and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tag", nargs="+", default=tags(), help="systems of conf/")
-    parser.add_argument(
-        "--corpus", default="espeak-2mix", help="whose settings to describe it with"
-    )
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML, after --")
-    arguments = parser.parse_args()
+    arguments = make_parser(
+        __doc__,
+        *("tag", "corpus", "overrides"),
+        tag={"required": False, "nargs": "+", "default": tags(), "help": "systems of conf/"},
+        corpus={"required": False, "default": "espeak-2mix", "help": "whose settings to use"},
+    ).parse_args()
     rows = [row(arguments.corpus, tag, arguments.overrides) for tag in arguments.tag]
     print(markdown(COLUMNS, rows))
 

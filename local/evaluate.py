@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from separation.arguments import make_parser
 from separation.config import ROOT, load_resolved
 from separation.corpus.layout import Corpus
 from separation.corpus.manifest import read_fingerprint
@@ -33,7 +34,7 @@ from separation.evaluation.results import (
     write_results,
 )
 from separation.files import check_name
-from separation.inference.separator import PRECISIONS, Separator, pick_device
+from separation.inference.separator import Separator, pick_device
 from separation.models.architecture import architecture
 from separation.models.complexity import count_macs, count_parameters, in_ms
 from separation.models.registry import build_model
@@ -102,21 +103,17 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--exp_dir", type=Path, required=True, help="a trained system")
-    parser.add_argument("--data_dir", type=Path, help="default: data/<corpus> of the experiment")
+    parser = make_parser(
+        __doc__,
+        *("exp_dir", "data_dir", "device", "precision", "overrides"),
+        data_dir={"required": False, "help": "default: data/<corpus> of the experiment"},
+        precision={
+            "default": "fp32",
+            "help": "of the network (default: fp32, so that results of all machines compare)",
+        },
+    )
     parser.add_argument("--results", type=Path, help="default: results/<corpus>_<tag>.csv")
     parser.add_argument("--split", help="only this one; the result file keeps its other splits")
-    parser.add_argument(
-        "--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)"
-    )
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="fp32",
-        help="of the network (default: fp32, so that results of all machines compare)",
-    )
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
     return parser.parse_args()
 
 

@@ -58,14 +58,14 @@ class Plan:
         return Path("results", f"{self.exp_dir.name}.csv")
 
     @property
-    def metadata(self) -> str:
+    def manifest(self) -> str:
         """Script of stage 2; a corpus that comes mixed has one of its own."""
-        own = f"egs/{self.corpus}/local/metadata.py"
-        return own if Path(own).is_file() else "local/metadata.py"
+        own = f"egs/{self.corpus}/local/manifest.py"
+        return own if Path(own).is_file() else "local/manifest.py"
 
     def stages(self, first: int, last: int) -> list[int]:
         """Stages there are; a corpus that comes mixed has nothing to do in stage 1."""
-        mixed = self.metadata != "local/metadata.py"
+        mixed = self.manifest != "local/manifest.py"
         return [number for number in range(first, last + 1) if not (mixed and number == 1)]
 
 
@@ -205,7 +205,7 @@ def trained_differently(plan: Plan) -> list[str]:
 
 def check_inputs(plan: Plan) -> None:
     """Raise a :class:`RecipeError` for an input that is missing and that no due stage makes."""
-    mixes = plan.metadata == "local/metadata.py"
+    mixes = plan.manifest == "local/manifest.py"
     inputs = {
         1: (plan.data_dir / "lists", 0),
         2: (plan.wav_dir / "tr" / "mix", 1) if mixes else (plan.data_dir / "mixtures", 0),
@@ -231,7 +231,7 @@ def assignments(plan: Plan, last: int) -> str:
         "wav_dir": str(plan.wav_dir),
         "exp_dir": str(plan.exp_dir),
         "result": str(plan.result),
-        "metadata": plan.metadata,
+        "manifest": plan.manifest,
         "resume": "yes" if plan.resume else "",
         "stop_stage": str(last),
     }

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
-import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from separation.arguments import make_parser
 from separation.corpus.audio import AudioInfo
 from separation.errors import RecipeError
 from separation.inference.recording import (
@@ -22,26 +22,16 @@ from separation.inference.recording import (
     read_mono,
     write_sources,
 )
-from separation.inference.separator import PRECISIONS, Separator, pick_device
+from separation.inference.separator import Separator, pick_device
 
 
 def main() -> None:
     """Parse the command line, check all inputs, then separate one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__, "exp_dir", "device", "precision")
     parser.add_argument("recordings", nargs="+", type=Path, metavar="RECORDING")
-    parser.add_argument("--exp_dir", type=Path, required=True, help="a trained system")
     parser.add_argument("-o", "--out_dir", type=Path, required=True, help="where the sources go")
     parser.add_argument(
         "--mixdown", action="store_true", help="average the channels of stereo files"
-    )
-    parser.add_argument(
-        "--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)"
-    )
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="auto",
-        help="of the network (default: bf16 where it is faster, on GPUs and CPUs with units)",
     )
     arguments = parser.parse_args()
 

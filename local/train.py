@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
-import argparse
 import shutil
 from pathlib import Path
 
+from separation.arguments import make_parser
 from separation.config import Conf, load_config, load_resolved, save_resolved
 from separation.corpus.layout import Corpus
 from separation.corpus.manifest import read_fingerprint
@@ -21,15 +21,8 @@ from separation.training.trainer import Training
 
 def main() -> None:
     """Parse the command line, train, and say where the model is."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--tag", required=True)
-    parser.add_argument("--conf", type=Path)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("--exp_dir", type=Path, required=True)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML")
-    arguments = parser.parse_args()
+    names = ("corpus", "tag", "conf", "data_dir", "exp_dir", "resume", "overrides")
+    arguments = make_parser(__doc__, *names).parse_args()
     conf = load_config(arguments.corpus, arguments.tag, arguments.conf, arguments.overrides)
     exp_dir, corpus = arguments.exp_dir, Corpus.of(conf, arguments.data_dir)
     settings = train_settings(conf, location_keys(arguments.corpus))

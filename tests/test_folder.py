@@ -87,7 +87,7 @@ def test_stages_0_to_2_from_a_folder(tmp_path, recordings):
         lines = read_list(list_path(tmp_path, 2, split), 2)
         assert len(lines) == count
         assert len({line.mixture_id for line in lines}) == count
-    for script in ("mix.py", "metadata.py"):
+    for script in ("mix.py", "manifest.py"):
         result = run(ROOT / "local" / script, tmp_path)
         assert result.returncode == 0, result.stderr
     table = pd.read_csv(tmp_path / "wav8k" / "min" / "tr.csv")

@@ -237,7 +237,7 @@ SOURCES = {
 def test_sources(world, run, spoil, says, tmp_path):
     spoil(world.data_dir / "sources.csv")
     arguments = ["--corpus", "espeak-2mix", "--data_dir", world.data_dir, "--", "nj=1"]
-    check_refused(run, "metadata", arguments, f"sources.csv ... {says}", tmp_path)
+    check_refused(run, "manifest", arguments, f"sources.csv ... {says}", tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "xyz", "0" * 17, "a" * 10**6, "0123\n4567"])

@@ -103,7 +103,7 @@ def stages(data_dir, corpus_dir, *overrides):
     """Run stages 0 and 2; returns the result of the first that fails, or of the last."""
     overrides = (f"corpus.corpus_dir='{corpus_dir}'", *overrides)
     result = run("prepare.py", data_dir, *overrides)
-    return result if result.returncode else run("metadata.py", data_dir, *overrides)
+    return result if result.returncode else run("manifest.py", data_dir, *overrides)
 
 
 def failure(result):
@@ -189,7 +189,7 @@ def test_what_is_not_there_is_said(tmp_path, storage):
     assert "mixture_train-360_mix_clean.csv: not there, but " in line
     assert "mixture_train-100_mix_clean.csv" in line
     assert "must be sep_clean or sep_noisy" in failure(stages(tmp_path, storage, "corpus.task=sep"))
-    assert "stage 0 makes it" in failure(run("metadata.py", tmp_path))
+    assert "stage 0 makes it" in failure(run("manifest.py", tmp_path))
 
 
 def edit(csv, column, change):

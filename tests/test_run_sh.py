@@ -33,10 +33,10 @@ def make(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
 def stage_and_result():
-    if name in ("prepare", "mix", "metadata"):
+    if name in ("prepare", "mix", "manifest"):
         data = value("--data_dir")
         made = ["lists/mix_2_spk_tr.txt", "wav8k/min/tr/mix/a.wav", "wav8k/min/tr.csv"]
-        number = ["prepare", "mix", "metadata"].index(name)
+        number = ["prepare", "mix", "manifest"].index(name)
         conf = load_corpus_config(str(value("--corpus")), changes)
         return Stage(number, data, data_settings(conf)), data / made[number]
     exp = value("--exp_dir")
@@ -87,7 +87,7 @@ def check_system(conf):
     if conf["evaluation"]["metrics"] == ["loudness"]:
         raise RecipeError("evaluation.metrics: unknown 'loudness'")
 """
-STAGES = ["prepare", "mix", "metadata", "train", "evaluate", "report"]
+STAGES = ["prepare", "mix", "manifest", "train", "evaluate", "report"]
 
 
 class Recipe:
@@ -159,7 +159,7 @@ def recipe(tmp_path):
 def test_all_stages_in_order_with_their_arguments(recipe):
     assert recipe() == (0, STAGES)
     data, exp = "data/toy-2mix", "exp/toy-2mix_small"
-    for stage in ("prepare", "mix", "metadata"):
+    for stage in ("prepare", "mix", "manifest"):
         assert recipe.arguments(stage) == ["--corpus", "toy-2mix", "--data_dir", data, "--"]
     assert recipe.arguments("train") == [
         *("--corpus", "toy-2mix", "--tag", "small", "--data_dir", data, "--exp_dir", exp, "--"),
@@ -193,7 +193,7 @@ def test_going_on_after_a_failure_starts_at_the_unfinished_stage(recipe, stage):
 
 def test_an_explicit_stage_runs_again_from_there(recipe):
     recipe()
-    assert recipe("--stage", "2", "--stop_stage", "3") == (0, ["metadata", "train"])
+    assert recipe("--stage", "2", "--stop_stage", "3") == (0, ["manifest", "train"])
     assert "--resume" not in recipe.arguments("train")
     assert recipe() == (0, ["evaluate", "report"])  # of the model trained anew
     assert recipe("--stage=4", "--stop-stage=4") == (0, ["evaluate"])
@@ -466,7 +466,7 @@ def test_a_marker_of_an_earlier_version_counts_as_other_settings(recipe):
     data, exp = recipe.root / "data" / "toy-2mix", recipe.root / "exp" / "toy-2mix_small"
     (data / ".done.stage1").write_text("0123456789abcdef||\n")
     (exp / ".done.stage3").write_text("0123456789abcdef\n")
-    assert recipe() == (0, ["mix", "metadata", "report"])  # the model is compared by its conf.yaml
+    assert recipe() == (0, ["mix", "manifest", "report"])  # the model is compared by its conf.yaml
     assert recipe("--", "optim.lr=0.1") == (1, [])
     assert "optim.lr=0.001, not 0.1" in recipe.err
 

@@ -106,7 +106,7 @@ def test_mixtures_of_cv_and_tt_are_within_a_group_and_languages_only_in_tt(data_
 
 
 def test_manifests_have_the_group_where_both_speakers_are_of_it(data_dir, groups):
-    for script in ("mix.py", "metadata.py"):
+    for script in ("mix.py", "manifest.py"):
         result = run(ROOT / "local" / script, data_dir, groups)
         assert result.returncode == 0, result.stderr
     table = pd.read_csv(data_dir / "wav8k" / "min" / "tt.csv")

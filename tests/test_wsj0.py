@@ -60,7 +60,7 @@ def test_stages_0_to_2_from_the_discs(tmp_path, tree):
     made = {p.relative_to(tmp_path / "sources").as_posix() for p in tmp_path.rglob("*.wav")}
     assert made == {row.path for row in rows}
 
-    for stage in ("mix.py", "metadata.py"):
+    for stage in ("mix.py", "manifest.py"):
         result = run(ROOT / "local" / stage, tmp_path)
         assert result.returncode == 0, result.stderr
     table = pd.read_csv(tmp_path / "wav8k" / "min" / "tr.csv").fillna("")
@@ -78,7 +78,7 @@ def test_three_speakers(tmp_path, tree):
     for script in (
         CORPUS / "local" / "prepare.py",
         ROOT / "local/mix.py",
-        ROOT / "local/metadata.py",
+        ROOT / "local/manifest.py",
     ):
         result = run(
             script,

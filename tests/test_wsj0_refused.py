@@ -89,7 +89,7 @@ def test_keep_going_tells_all_that_is_bad_and_allow_partial_leaves_it_out(tmp_pa
         lines = LISTS[2][split].splitlines()
         text = list_path(tmp_path / "data", 2, split).read_text()
         assert text.splitlines() == [lines[i] for i in kept]
-    for stage in ("mix.py", "metadata.py"):
+    for stage in ("mix.py", "manifest.py"):
         result = run(ROOT / "local" / stage, tmp_path / "data", "corpus.allow_partial=true")
         assert result.returncode == 0, result.stderr
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from separation.corpus.drawing import make_lists
 from separation.corpus.layout import Corpus
-from separation.corpus.lists import Utterance, make_lists, write_lists
+from separation.corpus.lists import Utterance, write_lists
 from separation.corpus.manifest import make_manifests
 from separation.corpus.mixing import mix_split
 

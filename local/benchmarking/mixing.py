@@ -15,9 +15,10 @@ import numpy as np
 import soundfile
 from scipy.signal import lfilter, resample_poly
 
+from separation.corpus.drawing import make_lists
 from separation.corpus.layout import Corpus
 from separation.corpus.levels import active_level
-from separation.corpus.lists import SPLITS, ListLine, Utterance, make_lists, read_split, write_lists
+from separation.corpus.lists import SPLITS, ListLine, Utterance, read_split, write_lists
 from separation.corpus.mixing import mix_split
 from separation.report.tables import markdown
 

@@ -6,7 +6,6 @@ them. Entry points: :func:`data_stage` for scripts of stages 0 to 2, :class:`Sta
 
 from __future__ import annotations
 
-import argparse
 import errno
 import fcntl
 import json
@@ -17,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+from separation.arguments import make_parser
 from separation.config import BASE, Conf, load_corpus_config, read_yaml
 from separation.errors import RecipeError
 from separation.files import atomic_path
@@ -94,11 +94,7 @@ def data_stage(
         work: is given the configuration, the corpus folder, and :meth:`Stage.begin`, which it calls
             when everything is checked, before it changes anything.
     """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--corpus", required=True, help="a folder of egs/")
-    parser.add_argument("--data_dir", type=Path, required=True, help="the folder of the corpus")
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML, after --")
-    arguments = parser.parse_args()
+    arguments = make_parser(description, "corpus", "data_dir", "overrides").parse_args()
     conf = load_corpus_config(arguments.corpus, arguments.overrides)
     stage = Stage(number, arguments.data_dir, data_settings(conf))
     work(conf, arguments.data_dir, stage.begin)

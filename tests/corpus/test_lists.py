@@ -7,16 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from separation.corpus.drawing import make_lists, split_speakers
 from separation.corpus.lists import (
     ListLine,
     Utterance,
     list_path,
-    make_lists,
     parse_line,
     read_list,
     read_sources,
     read_split,
-    split_speakers,
     write_lists,
 )
 from separation.corpus.problems import Problems

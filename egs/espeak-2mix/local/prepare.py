@@ -28,7 +28,8 @@ from espeak import Espeak, find_library
 from sentences import draw_sentences
 from separation.config import Conf
 from separation.corpus.audio import write_int16
-from separation.corpus.lists import SPLITS, Utterance, make_lists, write_lists
+from separation.corpus.drawing import make_lists
+from separation.corpus.lists import SPLITS, Utterance, write_lists
 from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
 from separation.files import atomic_path

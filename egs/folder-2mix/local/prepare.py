@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from separation.config import Conf
-from separation.corpus.lists import SPLITS, Utterance, make_lists, split_speakers, write_lists
+from separation.corpus.drawing import make_lists, split_speakers
+from separation.corpus.lists import SPLITS, Utterance, write_lists
 from separation.corpus.ownership import check_apart
 from separation.corpus.recordings import (
     find_recordings,

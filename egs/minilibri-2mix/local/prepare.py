@@ -9,8 +9,9 @@ from pathlib import Path
 
 from download import download_archives
 from separation.config import Conf
+from separation.corpus.drawing import make_lists, split_speakers
 from separation.corpus.librispeech import TABLE, read_readers
-from separation.corpus.lists import Utterance, make_lists, split_speakers, write_lists
+from separation.corpus.lists import Utterance, write_lists
 from separation.corpus.ownership import check_apart
 from separation.corpus.starting import begin_sources, link_sources
 from separation.errors import RecipeError

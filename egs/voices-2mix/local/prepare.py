@@ -10,7 +10,8 @@ from pathlib import Path
 
 from groups import Group, find_groups, language_of
 from separation.config import Conf
-from separation.corpus.lists import SPLITS, Utterance, make_lists, split_speakers, write_lists
+from separation.corpus.drawing import make_lists, split_speakers
+from separation.corpus.lists import SPLITS, Utterance, write_lists
 from separation.corpus.ownership import check_apart
 from separation.corpus.problems import Problems
 from separation.corpus.recordings import place_recordings, possible_paths

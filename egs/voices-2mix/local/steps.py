@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
-import argparse
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from statistics import median
 
 import torch
 
+from separation.arguments import make_parser
 from separation.config import load_config
 from separation.corpus.layout import Corpus
 from separation.errors import RecipeError
@@ -29,14 +28,10 @@ WARM_UP, MEASURED = 2, 9  # steps
 
 def main() -> None:
     """Parse the command line, take some steps of both, print how many the time is enough for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--tag", required=True)
-    parser.add_argument("--data_dir", type=Path, required=True)
+    parser = make_parser(__doc__, "corpus", "tag", "data_dir", "overrides")
     parser.add_argument("--steps", type=int, required=True, help="of the training without changes")
     parser.add_argument("--epochs", type=int, default=5, help="validations, which are not counted")
     parser.add_argument("--change", action="append", default=[], help="key=value, of the other one")
-    parser.add_argument("overrides", nargs="*", help="key=value of the YAML, for both")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     trainings = []

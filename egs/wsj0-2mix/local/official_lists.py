@@ -14,8 +14,9 @@ from typing import Any
 
 import requests
 
+from separation.corpus.drawing import MAX_GAIN_DB
 from separation.corpus.fetching import checksum, receive
-from separation.corpus.lists import MAX_GAIN_DB, SPLITS, ListLine
+from separation.corpus.lists import SPLITS, ListLine
 from separation.errors import RecipeError
 from separation.files import atomic_path, require_file
 

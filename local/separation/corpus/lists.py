@@ -1,9 +1,8 @@
-"""From single-speaker recordings to mixing lists in WSJ0-2mix's format.
+"""Mixing lists in WSJ0-2mix's format, and ``sources.csv``, the recordings in use.
 
-A list has one mixture a line, ``path1 gain1_dB path2 gain2_dB [path3 gain3_dB]``. The recordings in
-use stand in ``sources.csv`` with their speaker, gender and split. Entry points:
-:func:`split_speakers`, :func:`make_lists`, :func:`write_lists`; for stages after that
-:func:`read_sources`, :func:`read_split`, :func:`read_list`.
+A list has one mixture a line, ``path1 gain1_dB path2 gain2_dB [path3 gain3_dB]``; ``sources.csv``
+has speaker, gender and split of each recording. Entry points: :func:`write_lists` for stage 0,
+:func:`read_sources`, :func:`read_split` and :func:`read_list` for later ones.
 """
 
 from __future__ import annotations
@@ -11,8 +10,6 @@ from __future__ import annotations
 import csv
 import fnmatch
 import math
-import random
-from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +21,6 @@ from separation.files import atomic_path, check_name, read_text
 from separation.tables import SOURCES, read_table
 
 SPLITS = ("tr", "cv", "tt")
-MAX_GAIN_DB = 2.5
 ABSURD_GAIN_DB = 100.0  # of a list: beyond it 16 bits hold nothing of one of the sources
 
 
@@ -73,88 +69,6 @@ def _digits(gain: float) -> str:
 def _stem(path: str) -> str:
     name = path.rpartition("/")[2]
     return name.rpartition(".")[0] or name
-
-
-def split_speakers(speakers: dict[str, str], shares: dict[str, float], seed: int) -> dict[str, str]:
-    """Give every speaker one split, so that no voice is in two; cv and tt balanced in gender.
-
-    Args:
-        speakers: gender of each speaker.
-        shares: share of the speakers that go to ``cv`` and ``tt``; at least two of each gender,
-            as long as that leaves speakers to train on.
-        seed: the order in which speakers are drawn.
-
-    Returns:
-        split of each speaker.
-    """
-    by_gender: dict[str, list[str]] = defaultdict(list)
-    for speaker in sorted(speakers):
-        by_gender[speakers[speaker]].append(speaker)
-    fewest = min(len(group) for group in by_gender.values())
-    splits = {}
-    for gender in sorted(by_gender):
-        group = by_gender[gender]
-        random.Random(f"{seed} {gender}").shuffle(group)
-        start = 0
-        for split in ("tt", "cv"):
-            count = min(max(2, round(shares[split] * fewest)), len(group) // 3)
-            splits.update(dict.fromkeys(group[start : start + count], split))
-            start += count
-        splits.update(dict.fromkeys(group[start:], "tr"))
-    return splits
-
-
-def make_lists(
-    utterances: list[Utterance], n_src: int, n_mixtures: dict[str, int], seed: int
-) -> dict[str, list[str]]:
-    """Draw the mixtures of every split.
-
-    Each speaker's gender is drawn first, women and men alike, so a quarter of two-speaker mixtures
-    is FF, a half FM, a quarter MM. All speakers of a mixture differ. Gains are +x, -x (and 0 for a
-    third speaker) with x uniform in [0, 2.5] dB, as in WSJ0-2mix.
-
-    Raises:
-        RecipeError: a split has fewer speakers than a mixture needs, or too few different mixtures.
-    """
-    lists = {}
-    for split in SPLITS:
-        by_speaker: dict[str, list[Utterance]] = defaultdict(list)
-        for utterance in utterances:
-            if utterance.split == split:
-                by_speaker[utterance.speaker].append(utterance)
-        if n_mixtures[split] and len(by_speaker) < n_src:
-            raise RecipeError(
-                f"{split}: {len(by_speaker)} speakers, but a mixture needs {n_src};"
-                " give a corpus with more speakers or a smaller --n_src"
-            )
-        rng = random.Random(f"{seed} {n_src} {split}")
-        lines: dict[str, str] = {}
-        tries = 0
-        while len(lines) < n_mixtures[split]:
-            line = _draw(by_speaker, n_src, rng)
-            lines.setdefault(line.mixture_id, str(line))
-            tries += 1
-            if tries > 10 * n_mixtures[split] + 100:
-                raise RecipeError(
-                    f"{split}: only {len(lines)} different mixtures found of"
-                    f" corpus.n_mixtures.{split}={n_mixtures[split]}; ask for fewer"
-                )
-        lists[split] = list(lines.values())
-    return lists
-
-
-def _draw(by_speaker: dict[str, list[Utterance]], n_src: int, rng: random.Random) -> ListLine:
-    speakers = sorted(by_speaker)
-    genders = sorted({by_speaker[s][0].gender for s in speakers})
-    chosen: list[str] = []
-    for _ in range(n_src):
-        gender = rng.choice(genders)
-        free = [s for s in speakers if s not in chosen]
-        chosen.append(rng.choice([s for s in free if by_speaker[s][0].gender == gender] or free))
-    x = rng.uniform(0, MAX_GAIN_DB)
-    gains = (float(f"{x:.5g}"), float(f"{-x:.5g}"), *[0.0] * (n_src - 2))
-    paths = tuple(rng.choice(by_speaker[speaker]).path for speaker in chosen)
-    return ListLine(paths, gains[:n_src])
 
 
 def write_lists(data_dir: Path, utterances: list[Utterance], lists: dict[str, list[str]]) -> None:

@@ -15,8 +15,6 @@ from separation.models.bfloat16 import in_bfloat16, is_faster
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import load_model
 
-PRECISIONS = ("auto", "fp32", "bf16")
-
 
 class Separator:
     """Separates recordings; the sources keep their levels against each other.
@@ -51,7 +49,7 @@ class Separator:
     ) -> Separator:
         """Load the best model of an experiment folder.
 
-        ``precision`` is one of :data:`PRECISIONS`, ``auto`` being what is faster on the device.
+        ``precision`` is ``fp32``, ``bf16`` or ``auto``, what is faster on the device.
         From here on the process keeps the memory that is freed, for the next recording.
 
         Raises:
