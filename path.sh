@@ -112,7 +112,7 @@ die() { say "$@"; exit 1; }
 
 # One run at a time makes the environment; the others wait here, then find it whole.
 lock() {
-  local place=$recipe_root/.venv.lock told='' owner
+  local place=$recipe_root/.venv.lock said='' owner
   if command -v flock >/dev/null; then
     exec 9>"$place"
     flock -n 9 || { say "another run is making the environment; waiting for it"; flock 9; }
@@ -124,8 +124,8 @@ lock() {
       rm -rf "$place.d"
       continue
     fi
-    [ -n "$told" ] || say "another run is making the environment; waiting for it ($place.d)"
-    told=yes
+    [ -n "$said" ] || say "another run is making the environment; waiting for it ($place.d)"
+    said=yes
     sleep 1
   done
   trap 'rm -rf "$recipe_root/.venv.lock.d"' EXIT
@@ -192,7 +192,7 @@ install() {
     uv pip install --python "$recipe_venv/bin/python" -r "$recipe_root/requirements.txt" >&2 && return
     say "uv could not install everything; trying pip"
   fi
-  # pip tells hundreds of lines: all of them go to a log, one a package to the terminal.
+  # pip prints hundreds of lines: all of them go to a log, one a package to the terminal.
   "$recipe_venv/bin/python" -m pip install --disable-pip-version-check --no-compile \
     -r "$recipe_root/requirements.txt" 2>&1 | tee "$log" | while IFS= read -r line; do
     case $line in
@@ -205,7 +205,7 @@ install() {
     esac
   done || {
     tail -n 5 "$log" >&2
-    die "pip could not install requirements.txt ($log tells all); the next run goes on from here"
+    die "pip could not install requirements.txt (see $log); the next run resumes here"
   }
 }
 

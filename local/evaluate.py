@@ -97,7 +97,7 @@ def main() -> None:
         stage.finish()
     elif held is not None:
         held.close()
-    tell(results)
+    print_means(results)
     print(f"results are in {path}")
 
 
@@ -117,7 +117,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def tell(results: pd.DataFrame) -> None:
+def print_means(results: pd.DataFrame) -> None:
     """Print the means and how many mixtures a metric could not be computed for."""
     shown = [(metric.columns[-1], metric.form) for metric in METRICS.values()]
     for row in results.to_dict("records"):

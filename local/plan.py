@@ -154,7 +154,7 @@ def plan_system(plan: Plan, first: int, last: int, explicit: bool, resume: bool)
     changed = trained_differently(plan) if trains and not explicit and not resume else []
     if changed:
         raise RecipeError(
-            f"{exp_dir} was trained with other settings: {changed[0]}; --resume goes on with it"
+            f"{exp_dir} was trained with other settings: {changed[0]}; --resume continues it"
             " under these, another --tag (with --conf) keeps it, --stage 3 replaces it"
         )
     if trains:

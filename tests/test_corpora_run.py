@@ -31,7 +31,7 @@ def test_wsj0_2mix_from_the_discs(recipe, tmp_path):
     bad = "wsj0/si_et_05/441/441c0201.wav"
     damage(tmp_path / "my discs" / "csr_1" / FILES[bad], "checksum")
     wrong = run(recipe, *arguments, *shown, "--keep_going", cwd=tmp_path)
-    assert "2 problems, told above; --allow_partial goes on" in one_line(wrong)
+    assert "2 problems, see above; --allow_partial continues" in one_line(wrong)
     assert "mix_2_spk_cv.txt:2: speaker 40n is mixed with itself" in wrong.stderr
     assert f"mix_2_spk_tt.txt:2: {bad} is bad: " in wrong.stderr
 

@@ -236,6 +236,6 @@ def test_keep_going_tells_all_that_is_bad(tmp_path):
     for path in (folder / "train-100" / "s1").iterdir():
         soundfile.write(path, np.zeros(4800), 8000)
     result = stages(tmp_path / "data", tmp_path / "storage", "corpus.keep_going=true")
-    assert "2 problems, told above" in failure(result)
+    assert "2 problems, see above" in failure(result)
     assert result.stderr.count(".wav is silent") == 2
     assert not (tmp_path / "data" / "wav8k" / "min" / "tr.csv").exists()

@@ -91,7 +91,7 @@ def test_a_header_without_a_length_is_named(tmp_path, modules):
 def test_the_second_microphone_is_told_by_its_levels(tmp_path, modules, scale, stretch, right):
     """Speech as long as the known recordings at their levels, 6 dB below, and of other lengths."""
     _, genuine = modules
-    known = pd.read_csv(genuine.KNOWN_LEVELS).head(genuine.LEAST)
+    known = pd.read_csv(genuine.KNOWN_LEVELS).head(genuine.MIN_COUNT)
     for row in known.itertuples():
         signal = syllables(row.seconds * stretch, 120, 3)
         level = genuine.active_level(signal, 8000, band_pass=True)

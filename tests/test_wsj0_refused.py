@@ -78,7 +78,7 @@ def test_keep_going_tells_all_that_is_bad_and_allow_partial_leaves_it_out(tmp_pa
     gone = "wsj0/si_et_05/441/441c0201.wav"
     (own_tree / "csr_1" / FILES[gone]).unlink()
     result = prepare(tmp_path / "data", own_tree, "corpus.keep_going=true")
-    assert "3 problems, told above; --allow_partial goes on" in failure(result)
+    assert "3 problems, see above; --allow_partial continues" in failure(result)
     for listed, place in zip([*bad, gone], ["tr.txt:1", "tt.txt:2", "tt.txt:2"], strict=True):
         assert f"mix_2_spk_{place}: {listed} is " in result.stderr
 
@@ -121,7 +121,7 @@ def test_keep_going_tells_all_that_is_wrong_with_lists(tmp_path, own_tree):
     path = own_tree / "lists" / "mix_2_spk_cv.txt"
     path.write_text("a nan b 0\n" + LISTS[2]["cv"] + "a 1 b\n")
     result = prepare(tmp_path / "d", own_tree, "corpus.keep_going=true")
-    assert "2 problems, told above" in failure(result)
+    assert "2 problems, see above" in failure(result)
     for line in ("cv.txt:1: a gain is not finite", "cv.txt:3: "):
         assert line in result.stderr
 
@@ -131,7 +131,7 @@ def test_lists_and_recordings_are_told_in_one_go(tmp_path, own_tree):
     path.write_text(LISTS[2]["cv"] + "a 1 b\nwsj0/x/40nc0201.wav 1 wsj0/x/40no031a.wav -1\n")
     damage(own_tree / "csr_1" / FILES[COMPRESSED], "checksum")
     result = prepare(tmp_path / "data", own_tree, "corpus.keep_going=true")
-    assert "3 problems, told above" in failure(result)
+    assert "3 problems, see above" in failure(result)
     for words in (
         "cv.txt:2: 3 columns",
         "cv.txt:3: speaker 40n is mixed with itself",
@@ -185,7 +185,7 @@ def test_a_link_to_nowhere_is_one_of_the_problems(tmp_path, own_tree):
     other = "wsj0/si_dt_05/051/051o031a.wav"
     damage(own_tree / "csr_1" / FILES[other], "checksum")
     result = prepare(tmp_path / "data", own_tree, "corpus.keep_going=true")
-    assert "2 problems, told above" in failure(result)
+    assert "2 problems, see above" in failure(result)
     assert f"tr.txt:1: wsj0/si_tr_s/40n/40no031a.wav is bad: {file}: No such file" in result.stderr
     assert f"tt.txt:2: {other} is bad" in result.stderr
 

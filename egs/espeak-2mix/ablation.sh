@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the parts of a small network are worth: every system gets the same minutes, with two seeds.
 #   egs/espeak-2mix/ablation.sh [MINUTES [SYSTEM...]]
-# 5 minutes each and all systems unless told otherwise: two hours on two cores. What has its result
+# 5 minutes each and all systems by default: two hours on two cores. What has its result
 # in results/ablation is not done again. Keep the machine quiet, the budget is time.
 set -euo pipefail
 # shellcheck source=egs/espeak-2mix/local/compare.sh

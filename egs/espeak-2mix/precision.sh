@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What bfloat16 costs in training: the same steps as in float32, with three seeds.
 #   egs/espeak-2mix/precision.sh [EPOCHS [SYSTEM...]]
-# 15 epochs each unless told otherwise, half an hour in float32 on one core. What has its result in
+# 15 epochs each by default, half an hour in float32 on one core. What has its result in
 # results/precision is not done again.
 set -euo pipefail
 # shellcheck source=egs/espeak-2mix/local/compare.sh

@@ -58,23 +58,23 @@ def compare_loading(work: Work, nj: int, folder: Path | None) -> str:
     return markdown(["loading", "chunks/s", "ratio"], rows)
 
 
-def write_manifest(data_dir: Path, lines: list[ListLine], least: int) -> Path:
-    """Write the mixtures of ``least`` samples and more as LibriMix does; returns the file."""
+def write_manifest(data_dir: Path, lines: list[ListLine], min_length: int) -> Path:
+    """Write the mixtures of ``min_length`` samples and more as LibriMix does; returns the file."""
     rows = []
     for line in lines:
         paths = [data_dir / "ours" / "tr" / name / f"{line.mixture_id}.wav" for name in CHANNELS]
         length = soundfile.info(paths[0]).frames
-        if length >= least:
+        if length >= min_length:
             rows.append([line.mixture_id, *paths, length])
     if not rows:
-        raise RecipeError(f"--chunk_size {least}: no mixture is that long")
+        raise RecipeError(f"--chunk_size {min_length}: no mixture is that long")
     path = data_dir / "mixture_tr_mix_clean.csv"
     pd.DataFrame(rows, columns=COLUMNS).to_csv(path, index=False)
     return path
 
 
 class PlainChunks(Dataset):
-    """Random segments of mixtures as Asteroid's ``LibriMix`` reads them, every file anew.
+    """Random segments of mixtures as Asteroid's ``LibriMix`` reads them, from the files every time.
 
     That class itself needs packages that nothing else here does.
     """

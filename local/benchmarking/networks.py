@@ -259,7 +259,7 @@ def peaks_of(device: torch.device) -> dict[torch.dtype, Peaks]:
 
 
 def roofline_for(conf: Conf, work: Work, peaks: Peaks, training: bool) -> float:
-    """The least time, in seconds, of a batch."""
+    """Shortest time of a batch, seconds."""
     return roofline_of(stock(conf), work.batch_size, work.chunk_size, peaks, training)
 
 

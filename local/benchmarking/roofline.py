@@ -1,4 +1,4 @@
-"""The least time that a network could take: its convolutions at the peaks measured here.
+"""Lower bound of a network's time: its convolutions at the peaks measured here.
 
 Entry points: :func:`measure_peaks`, :func:`roofline_of`.
 """
@@ -41,16 +41,16 @@ class Peaks:
 def measure_peaks(
     device: torch.device, dtype: torch.dtype, size: int = 1024, repetitions: int = 40
 ) -> Peaks:
-    """Take the best of several products of square matrices, and of copies of 64 such matrices.
+    """Take the best of several matmuls of square matrices, and of copies of 64 such matrices.
 
-    Products are taken as convolutions, too, which are other code: here one is faster, there the
+    Matmuls are also timed as convolutions, which are other code: here one is faster, there the
     other.
     """
     a = torch.randn(size, size, device=device).to(dtype)
     large, copy = torch.zeros(2, 64, size, size, device=device, dtype=dtype)
-    products = (lambda: a @ a, lambda: F.conv1d(a[None], a[..., None]))
+    matmuls = (lambda: a @ a, lambda: F.conv1d(a[None], a[..., None]))
     return Peaks(
-        2 * size**3 / min(shortest_time(product, device, repetitions) for product in products),
+        2 * size**3 / min(shortest_time(matmul, device, repetitions) for matmul in matmuls),
         2 * large.nbytes / shortest_time(lambda: copy.copy_(large), device, repetitions // 4),
         a.itemsize,
     )

@@ -31,7 +31,7 @@ def end_with(parent: int) -> None:
     A kill is safe at any moment: files appear whole, and training resumes from a checkpoint.
 
     Args:
-        parent: process id of the parent, which the parent itself has told.
+        parent: process id of the parent, as the parent itself gave it.
     """
 
     def watch() -> None:

@@ -22,22 +22,22 @@ LOSS_UNITS = {  # of training.loss, by its names
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number from ``least`` to ``most``; more than ``least`` where ``open`` is true."""
+    """A finite number from ``minimum`` to ``most``, without ``minimum`` itself if ``open``."""
 
-    least: float
+    minimum: float
     most: float = LARGEST
     open: bool = False
 
     def problem(self, value: Any) -> str:
         """Say what it must be, or nothing where it is that."""
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or value < self.least:
+        if not number or not math.isfinite(value) or value < self.minimum:
             good = False
         else:
-            good = value <= self.most and not (self.open and value == self.least)
+            good = value <= self.most and not (self.open and value == self.minimum)
         if good:
             return ""
-        lowest = f"more than {self.least:g}" if self.open else f"{self.least:g} or more"
+        lowest = f"more than {self.minimum:g}" if self.open else f"{self.minimum:g} or more"
         too_large = number and value > self.most
         highest = f", {self.most:g} at most" if self.most < LARGEST or too_large else ""
         return f"must be {lowest}{highest}"

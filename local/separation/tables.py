@@ -31,7 +31,7 @@ class Column:
             that exists, absolute or relative to the table's folder).
         required: the table must have it.
         empty: cells may be empty; they become NaN in a column of numbers.
-        least: the smallest number.
+        minimum: the smallest number.
         infinite: numbers may be infinite.
         unique: no cell may be there twice.
         choices: all that a text may be; nothing: any text.
@@ -40,7 +40,7 @@ class Column:
     kind: str = "text"
     required: bool = True
     empty: bool = False
-    least: float = -inf
+    minimum: float = -inf
     infinite: bool = False
     unique: bool = False
     choices: tuple[str, ...] = ()
@@ -50,8 +50,8 @@ Columns = dict[str, Column]
 _TEXT = Column(empty=True)
 _SCORE = Column("number", required=False, empty=True)
 _GENDER = Column(required=False, empty=True)
-_COUNT = Column("count", least=0)
-_SHARE = Column("number", required=False, empty=True, least=0)
+_COUNT = Column("count", minimum=0)
+_SHARE = Column("number", required=False, empty=True, minimum=0)
 
 # data/<corpus>/sources.csv: the recordings in use.
 SOURCES: Columns = {
@@ -79,7 +79,7 @@ TRAINING_LOG: Columns = {
     "epoch": _COUNT,
     "loss": Column("number", empty=True, infinite=True),
     "val_loss": Column("number", empty=True, infinite=True),
-    "lr": Column("number", least=0),
+    "lr": Column("number", minimum=0),
 }
 
 # results/<corpus>_<tag>.csv: mean scores, a row a split and subset. Any other column is a score.
@@ -88,13 +88,13 @@ RESULTS: Columns = {
     "tag": Column(),
     "split": Column(choices=("tr", "cv", "tt")),
     "subset": Column(),
-    "n_mixtures": Column("count", least=1),
+    "n_mixtures": Column("count", minimum=1),
     "n_failed": _COUNT,
     "parameters": _COUNT,
     "macs_per_second": _COUNT,
-    "real_time_factor": Column("number", empty=True, least=0),
-    "latency_ms": Column("number", empty=True, least=0),
-    "epochs": Column("count", empty=True, least=0),
+    "real_time_factor": Column("number", empty=True, minimum=0),
+    "latency_ms": Column("number", empty=True, minimum=0),
+    "epochs": Column("count", empty=True, minimum=0),
     "commit": _TEXT,
     "date": _TEXT,
     "command": _TEXT,
@@ -109,7 +109,7 @@ def manifest_columns(n_src: int) -> Columns:
     return {
         "mixture_ID": Column("name", unique=True),
         **dict.fromkeys(paths, Column("file")),
-        "length": Column("count", least=1),
+        "length": Column("count", minimum=1),
     }
 
 
@@ -224,8 +224,8 @@ def _number(cell: str, rule: Column) -> float | None:
     valid = bool(NUMBER.fullmatch(cell) or (rule.infinite and INFINITE.fullmatch(cell)))
     value = float(cell) if valid else -inf
     # A number such as 1e999 is infinite, too.
-    valid = valid and value >= rule.least and (rule.infinite or isfinite(value))
+    valid = valid and value >= rule.minimum and (rule.infinite or isfinite(value))
     if not valid or (whole and not (value.is_integer() and value <= LARGEST_COUNT)):
-        least = f" of {rule.least:g} or more" if rule.least > -inf else ""
-        raise ValueError(f"is not a {'whole ' if whole else ''}number{least}")
+        minimum = f" of {rule.minimum:g} or more" if rule.minimum > -inf else ""
+        raise ValueError(f"is not a {'whole ' if whole else ''}number{minimum}")
     return int(value) if whole else value

@@ -32,8 +32,8 @@ def manifest(data_dir):
     return read_manifest(data_dir / "wav8k" / "min" / "tr.csv", 2)
 
 
-def chunks(manifest, chunk_size, split, least=0):
-    return ChunkDataset(manifest, Corpus(Path(), Path()), chunk_size, least, split, seed=5)
+def chunks(manifest, chunk_size, split, min_length=0):
+    return ChunkDataset(manifest, Corpus(Path(), Path()), chunk_size, min_length, split, seed=5)
 
 
 def test_all_chunks_cover_every_sample_and_the_last_ends_with_the_mixture(manifest):
@@ -80,10 +80,10 @@ def test_a_short_mixture_is_padded_in_its_batch_which_knows_its_length(manifest)
     assert not sources[0, :, lengths[0] :].any()
 
 
-def test_shorter_than_least_is_left_out(manifest):
-    least = manifest["length"].max()
-    dataset = chunks(manifest, 3000, "random", least)
-    assert len(dataset) == (manifest["length"] >= least).sum() < len(manifest)
+def test_shorter_than_min_length_is_left_out(manifest):
+    min_length = manifest["length"].max()
+    dataset = chunks(manifest, 3000, "random", min_length)
+    assert len(dataset) == (manifest["length"] >= min_length).sum() < len(manifest)
     with pytest.raises(RecipeError, match="data.min_length=99999"):
         chunks(manifest, 3000, "random", 99999)
 

@@ -123,7 +123,7 @@ def test_bad_line_is_named(tmp_path, text, says):
 def test_one_id_twice_is_named(tmp_path):
     path = tmp_path / "l.txt"
     path.write_text("x.wav 1 y.wav -1\nz.wav 1 y.wav -1\nd/x.wav 1 d/y.wav -1\n")
-    with pytest.raises(RecipeError, match=r":3: mixture x_1_y_-1 stands in line 1"):
+    with pytest.raises(RecipeError, match=r":3: mixture x_1_y_-1 is in line 1"):
         read_list(path, 2)
 
 

@@ -152,7 +152,7 @@ def test_keep_going_tells_every_spoilt_mixture(corpus, capsys):
     spoilt = [sorted((wav_dir / "tt" / "s2").iterdir())[n].name for n in (0, 2)]
     for kind, name in zip(("missing", "silent"), spoilt, strict=True):
         spoil(kind, wav_dir, name)
-    with pytest.raises(RecipeError, match="2 problems, told above"):
+    with pytest.raises(RecipeError, match="2 problems, see above"):
         make_manifests(Corpus(data_dir, wav_dir), 1, Problems(keep_going=True))
     told = capsys.readouterr().err
     assert all(name in told for name in spoilt)

@@ -207,7 +207,7 @@ def test_keep_going_tells_all_mixes_the_rest_and_fails(tmp_path, capsys, monkeyp
     monkeypatch.setattr(sys, "argv", ["mix.py", "--data_dir", str(tmp_path), *arguments.split()])
     with pytest.raises(SystemExit) as ended:
         run_command(mix.main)
-    assert "5 problems, told above" in ended.value.code  # a text: exit status 1
+    assert "5 problems, see above" in ended.value.code  # a text: exit status 1
     told = capsys.readouterr().err
     assert f"{path}:13: 3 columns" in told
     assert f"{path}:14: a gain is not finite" in told

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from separation.models import bfloat16
-from separation.models.bfloat16 import PRODUCTS, bfloat16_products, has_units, is_faster
+from separation.models.bfloat16 import MATMULS, bfloat16_matmuls, has_units, is_faster
 
 CPU = torch.device("cpu")
 
@@ -25,14 +25,14 @@ class Products(TorchDispatchMode):
         self.types = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function in PRODUCTS or "conv" in str(function):
+        if function in MATMULS or "conv" in str(function):
             self.types.append(args[0].dtype)
         return function(*args, **kwargs or {})
 
 
 def test_a_product_is_that_of_the_rounded_factors_rounded():
     a, b = torch.randn(2, 3, 50), torch.randn(2, 50, 7)
-    with bfloat16_products(CPU):
+    with bfloat16_matmuls(CPU):
         found = torch.bmm(a.bfloat16(), b.bfloat16())
     assert found.dtype == torch.bfloat16
     exact = a.bfloat16().double() @ b.bfloat16().double()
@@ -48,7 +48,7 @@ def test_a_product_is_that_of_the_rounded_factors_rounded():
 def test_outputs_and_gradients_are_those_of_torch(layer):
     x = torch.randn(2, 4, 20, requires_grad=True)
     found = []
-    for context in (bfloat16_products(CPU), bfloat16.nullcontext()):
+    for context in (bfloat16_matmuls(CPU), bfloat16.nullcontext()):
         x.grad = None
         layer.zero_grad()
         with context:
@@ -66,7 +66,7 @@ def test_outputs_and_gradients_are_those_of_torch(layer):
 def test_products_are_taken_in_float32(mode):
     layers = nn.Sequential(nn.Conv1d(4, 6, 3), nn.Linear(18, 5), nn.ConvTranspose1d(6, 4, 3))
     x = torch.randn(2, 4, 20)
-    with Products() as products, bfloat16_products(CPU), mode():
+    with Products() as products, bfloat16_matmuls(CPU), mode():
         with torch.autocast("cpu", torch.bfloat16):
             y = layers(x)
         if y.requires_grad:
@@ -78,7 +78,7 @@ def test_products_are_taken_in_float32(mode):
 
 def test_float32_is_left_alone():
     a = torch.randn(3, 50)
-    with bfloat16_products(CPU):
+    with bfloat16_matmuls(CPU):
         assert torch.equal(a @ a.t(), torch.mm(a, a.t()))
         assert (a @ a.t()).dtype == torch.float32
 
@@ -88,7 +88,7 @@ def test_a_processor_with_units_uses_them(monkeypatch, units):
     assert not has_units(CPU)
     monkeypatch.setattr(torch.cpu, units, lambda: True)
     assert has_units(CPU)
-    with Products() as products, bfloat16_products(CPU):
+    with Products() as products, bfloat16_matmuls(CPU):
         torch.ones(2, 2, dtype=torch.bfloat16) @ torch.ones(2, 2, dtype=torch.bfloat16)
     assert products.types == [torch.bfloat16]
 
@@ -116,4 +116,4 @@ def test_the_vendor_is_that_of_this_processor():
 
 
 def test_only_cpus_are_helped():
-    assert isinstance(bfloat16_products(torch.device("cuda")), bfloat16.nullcontext)
+    assert isinstance(bfloat16_matmuls(torch.device("cuda")), bfloat16.nullcontext)

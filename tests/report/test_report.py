@@ -217,7 +217,7 @@ def test_damaged_files_are_named_left_out_and_the_rest_is_reported(
     (exp_root / "toy_empty" / "conf.yaml").write_text("")
     arguments = ["--results_dir", str(results_dir), "--exp_root", str(exp_root)]
     monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
-    with pytest.raises(RecipeError, match="4 problems, told above; the rest is reported"):
+    with pytest.raises(RecipeError, match="4 problems, see above; the rest is reported"):
         report.main()
     told = capsys.readouterr().err.splitlines()
     assert [line.split(": ", 1)[0] for line in told] == [

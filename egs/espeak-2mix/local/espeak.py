@@ -25,7 +25,7 @@ _CALLBACK = ctypes.CFUNCTYPE(
 )
 
 VOLUME = 20  # of 100: the loudest variants clip inside the library above 40
-_LONGEST_DATA_PATH = 120  # the library cuts longer ones without a word
+_LONGEST_DATA_PATH = 120  # the library silently cuts longer ones
 
 
 class Espeak(contextlib.ExitStack):
@@ -63,7 +63,7 @@ class Espeak(contextlib.ExitStack):
 
     def set_voice(self, accent: str, variant: str) -> None:
         """Take an accent (``en-us``) and a voice variant (``f1``)."""
-        # The library takes its default variant in place of one that it lacks, without a word.
+        # The library takes its default variant silently in place of one that it lacks.
         known = (self._variants / variant).is_file()
         if not known or self._library.espeak_SetVoiceByName(f"{accent}+{variant}".encode()):
             raise RecipeError(

@@ -80,15 +80,15 @@ def split(
     """
     for known in (genders, dict.fromkeys(genders, "")):
         sizes = Counter(known.values())
-        least = math.ceil(n_src / len(sizes)) / min(sizes.values())
-        wanted = {name: max(shares[name], least) for name in ("cv", "tt")}
+        smallest = math.ceil(n_src / len(sizes)) / min(sizes.values())
+        wanted = {name: max(shares[name], smallest) for name in ("cv", "tt")}
         splits = split_speakers(known, wanted, seed)
         counts = Counter(splits.values())
         if all(counts[name] >= n_src for name in SPLITS):
             return splits
     raise RecipeError(
         f"--corpus_dir {corpus_dir}: {len(genders)} speakers, but at least {3 * n_src} are needed:"
-        f" {n_src} for each of tr, cv and tt, because a mixture has {n_src} and no voice is in two"
+        f" {n_src} for each of tr, cv and tt, because a mixture has {n_src} and nobody is in two"
     )
 
 

@@ -1,4 +1,4 @@
-"""What LibriMix's own scripts leave: where its tables are, and what stands in them.
+"""Output of LibriMix's own scripts: where its tables are, and what is in them.
 
 ``Libri2Mix/wav8k/min/metadata/mixture_train-100_mix_clean.csv`` names the files of every mixture by
 the absolute path that they had when they were made, in some copies by a relative one. A folder that

@@ -40,9 +40,9 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     link_sources(begin_sources(data_dir, corpus_dir), corpus_dir)
     write_lists(data_dir, utterances, lists)
     for split, lines in lists.items():
-        voices = {(u.speaker, u.gender) for u in utterances if u.split == split}
-        women = sum(gender == "F" for _, gender in voices)
-        print(f"{split}: {women} women, {len(voices) - women} men, {len(lines)} mixtures")
+        speakers = {(u.speaker, u.gender) for u in utterances if u.split == split}
+        women = sum(gender == "F" for _, gender in speakers)
+        print(f"{split}: {women} women, {len(speakers) - women} men, {len(lines)} mixtures")
 
 
 def find_utterances(corpus_dir: Path, conf: Conf) -> list[Utterance]:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from separation.errors import RecipeError
 
-# Best first: a disc's own file has a checksum, so it can be told whether it is whole.
+# Best first: a disc's own file has a checksum, so it can be checked.
 SUFFIXES = (".wv1", ".flac", ".wav")
 SECOND_MICROPHONE = "wv2"
 

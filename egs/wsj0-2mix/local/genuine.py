@@ -1,4 +1,4 @@
-"""Whether recordings of WSJ0 are those of its first microphone, told by the levels of some of them.
+"""Whether recordings of WSJ0 are those of its first microphone, by the levels of some of them.
 
 A tree that was converted once does not say what from. Whoever converts ``.wv1`` and ``.wv2`` files
 to the same name has a corpus of the second microphone, results some 4 dB lower, and sees nothing.
@@ -23,7 +23,7 @@ from separation.files import read_text
 
 KNOWN_LEVELS = Path(__file__).with_name("known_levels.csv")
 SAMPLE_RATE = 8000  # that they were measured at
-LEAST = 8  # of them; a small corpus says too little
+MIN_COUNT = 8  # of them; a small corpus says too little
 LIMIT_DB = 2.0
 
 
@@ -53,7 +53,7 @@ def check_levels(listed: list[str], sources_dir: Path) -> None:
             load_resampled(sources_dir / path, SAMPLE_RATE), SAMPLE_RATE, band_pass=True
         )
         offsets.append(abs(10 * np.log10(max(level, 1e-12) / known_level)))
-    if len(offsets) >= LEAST and np.median(offsets) > LIMIT_DB:
+    if len(offsets) >= MIN_COUNT and np.median(offsets) > LIMIT_DB:
         raise RecipeError(
             f"these are not the recordings of WSJ0's first microphone (.wv1): the speech levels of"
             f" {len(offsets)} recordings that are known are off by {np.median(offsets):.1f} dB"

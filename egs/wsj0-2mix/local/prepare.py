@@ -19,7 +19,7 @@ from separation.corpus.lists import (
     SPLITS,
     ListLine,
     Utterance,
-    differ,
+    check_speakers,
     list_path,
     read_list,
     write_lists,
@@ -54,7 +54,7 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     discs = search(corpus_dir)
     sources_dir = data_dir / "sources"
     bad = place_recordings(lists, discs, made, conf, problems)
-    advice = "; --allow_partial goes on without missing and bad recordings" if bad else ""
+    advice = "; --allow_partial continues without missing and bad recordings" if bad else ""
     problems.finish(str(data_dir / "lists"), advice)
     if bad:
         lists = leave_out(lists, bad, data_dir, corpus["n_src"])
@@ -85,7 +85,7 @@ def find_corpus_dir(name: str) -> Path:
 def take_lists(made: Made, corpus: Conf, problems: Problems) -> Lists:
     """Copy the mixing lists to ``lists/``, as they are, and read their good lines.
 
-    ``lists/SHA256SUMS`` tells what they were.
+    ``lists/SHA256SUMS`` says which they were.
     """
     data_dir, n_src = made.folder, corpus["n_src"]
     archive = data_dir / "archives" / "create-speaker-mixtures.zip"
@@ -100,7 +100,9 @@ def take_lists(made: Made, corpus: Conf, problems: Problems) -> Lists:
     for split in SPLITS:
         lines = read_list(list_path(data_dir, n_src, split), n_src, problems)
         lists[split] = [
-            line for line in lines if differ(line, [speaker_of(p) for p in line.paths], problems)
+            line
+            for line in lines
+            if check_speakers(line, [speaker_of(p) for p in line.paths], problems)
         ]
     if not corpus["lists"]:
         check_official(lists, corpus["expected"], archive)
@@ -126,7 +128,7 @@ def place_recordings(
 
     Returns:
         what is wrong with each bad one; not empty only with ``corpus.allow_partial`` or
-        ``corpus.keep_going``, which are told.
+        ``corpus.keep_going``, which are reported.
 
     Raises:
         RecipeError: a recording is missing or bad.
@@ -177,11 +179,11 @@ def missing(listed: str, discs: Discs) -> str:
 
 
 def count_missing(where: dict[str, str], problems: dict[str, str]) -> str:
-    """Say how much of each part (``si_tr_s``, ...) is missing, which tells the disc that is."""
+    """Say how much of each part (``si_tr_s``, ...) is missing, which shows the missing disc."""
     needed = Counter(PurePosixPath(path).parent.parent.name for path in where)
     gone = Counter(PurePosixPath(path).parent.parent.name for path in problems)
     parts = ", ".join(f"{gone[part]} of {needed[part]} of {part}" for part in sorted(gone))
-    return f"missing are {parts}: is a disc not there? --allow_partial goes on without them"
+    return f"missing are {parts}: is a disc not there? --allow_partial continues without them"
 
 
 def leave_out(lists: Lists, bad: dict[str, str], data_dir: Path, n_src: int) -> Lists:
@@ -223,7 +225,7 @@ def summarise(lists: Lists, utterances: list[Utterance]) -> None:
     if unknown:
         print(
             f"the gender of {len(unknown)} speakers is not known, so results have fewer mixtures of"
-            " FF, FM and MM; README.md tells where LDC has the table"
+            " FF, FM and MM; README.md says where LDC has the table"
         )
 
 

@@ -117,7 +117,7 @@ def checksum(samples: np.ndarray) -> int:
 
 
 def _ffmpeg(path: Path) -> np.ndarray:
-    """Decode as far as it goes; the header tells whether that is all."""
+    """Decode as far as it goes; the header says whether that is all."""
     parts = [np.zeros(0, dtype=np.int16)]
     try:
         with av.open(str(path), format="nistsphere") as container:

@@ -133,7 +133,7 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 def _cut_short(path: str | Path, info: AudioInfo) -> bool:
     """Whether a RIFF, RF64 or AIFF file has fewer bytes than its chunk of samples claims.
 
-    libsndfile lowers the frame count of such a file without a word.
+    libsndfile silently lowers the frame count of such a file.
     """
     if info.format not in ("WAV", "WAVEX", "RF64", "AIFF"):
         return False

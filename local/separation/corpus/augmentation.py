@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 # Formants: linear prediction has a coefficient for each kHz of the rate. More of them would follow
-# the harmonics of high voices instead of the formants.
+# the harmonics of high-pitched speakers instead of the formants.
 FRAME_SECONDS, FRAMES_OVERLAP = 0.032, 4
 NOISE_SHARE = 1e-4  # of a frame's energy, added as white noise: envelopes reach 40 dB down
 # Microphones: places at which a curve of the response is drawn, in between it is straight in dB and

@@ -15,7 +15,7 @@ MAX_GAIN_DB = 2.5
 
 
 def split_speakers(speakers: dict[str, str], shares: dict[str, float], seed: int) -> dict[str, str]:
-    """Give every speaker one split, so that no voice is in two; cv and tt balanced in gender.
+    """Give every speaker one split, so that nobody is in two; cv and tt balanced in gender.
 
     Args:
         speakers: gender of each speaker.

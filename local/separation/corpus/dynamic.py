@@ -1,4 +1,4 @@
-"""Dynamic mixing: training mixtures made anew every epoch, where the network computes.
+"""Dynamic mixing: new training mixtures every epoch, where the network computes.
 
 :class:`DynamicMixing` draws what is to be mixed, which is a few numbers a mixture; :class:`Mixer`
 has the recordings in memory, that of a GPU if the network is there, and mixes whole batches.
@@ -28,13 +28,13 @@ from separation.corpus.mixing import PEAK
 from separation.errors import RecipeError
 from separation.process import parallel
 
-# A crop quieter than this against the utterance's active level is a pause: another one is drawn.
+# A chunk quieter than this against the utterance's active level is a pause: another one is drawn.
 PAUSE_DB = -20.0
-CROP_TRIES = 10
+CHUNK_TRIES = 10
 # Speeds are counted in 2^-16, so that places between samples are whole numbers on every device.
 SPEED_BITS = 16
 SPEED_UNIT = 2**SPEED_BITS
-# How often a speaker with so many seconds of recordings is drawn, in proportion.
+# How often a speaker is drawn, in proportion, by seconds of recordings.
 DRAWS: dict[str, Callable[[float], float]] = {
     "speaker": lambda seconds: 1.0,
     "sqrt_seconds": math.sqrt,
@@ -107,7 +107,7 @@ class MixDraw:
     """What is drawn for a mixture.
 
     Attributes:
-        chunk_size: samples of a mixture at most; it is as long as the longest of its crops.
+        chunk_size: samples of a mixture at most; it is as long as the longest chunk in it.
         gain_range: dB; gains are drawn in +- this.
         speed_range: a source plays at 1 +- up to this times its speed (and pitch); 0 leaves it.
         speakers: how often each speaker is drawn.
@@ -126,7 +126,7 @@ class MixDraw:
 
 
 class DynamicMixing(Dataset):
-    """Draws mixtures: new speakers, utterances, crops, gains and speeds every epoch.
+    """Draws mixtures: new speakers, utterances, chunks, gains and speeds every epoch.
 
     Speakers of a mixture differ always. Recordings are decoded once and kept in memory as 16 bit.
     Items are indexed by ``(epoch, index)``, as of :class:`separation.corpus.datasets.ChunkDataset`.
@@ -198,24 +198,24 @@ class DynamicMixing(Dataset):
         """What to mix."""
         rng = np.random.default_rng([self.seed, *key])
         chosen = rng.choice(len(self.names), self.n_src, replace=False, p=self.probabilities)
-        crops = [self._draw_crop(self.speakers[self.names[speaker]], rng) for speaker in chosen]
-        first, last, length, speed, level = (np.array(value) for value in zip(*crops, strict=True))
+        chunks = [self._draw_chunk(self.speakers[self.names[speaker]], rng) for speaker in chosen]
+        first, last, length, speed, level = (np.array(value) for value in zip(*chunks, strict=True))
         gains = rng.uniform(-self.draw.gain_range, self.draw.gain_range, self.n_src)
         factor = (10 ** (gains / 20) / np.sqrt(level) * 2.0**-15).astype(np.float32)
         effects = self.draw.augmentation.draw(length, rng) if self.draw.augmentation else None
         return MixSpec(first, last, length, speed, factor, int(length.max()), effects)
 
-    def _draw_crop(
+    def _draw_chunk(
         self, takes: list[tuple[int, int, float]], rng: np.random.Generator
     ) -> tuple[int, int, int, int, float]:
         start, end, level = takes[rng.integers(len(takes))]
         speed = round(SPEED_UNIT * (1 + rng.uniform(-self.draw.speed_range, self.draw.speed_range)))
         needed = min(end - start, -(-(self.draw.chunk_size - 1) * speed // SPEED_UNIT) + 1)
         floor = level * 10 ** (PAUSE_DB / 10)
-        for _ in range(CROP_TRIES):
+        for _ in range(CHUNK_TRIES):
             first = int(rng.integers(start, end - needed + 1))
-            crop = np.multiply(self.recordings[first : first + needed], 2.0**-15, dtype=np.float32)
-            if np.dot(crop, crop) >= floor * needed:
+            chunk = np.multiply(self.recordings[first : first + needed], 2.0**-15, dtype=np.float32)
+            if np.dot(chunk, chunk) >= floor * needed:
                 break
         length = min(self.draw.chunk_size, (needed - 1) * SPEED_UNIT // speed + 1)
         return first, end - 1, length, speed, level

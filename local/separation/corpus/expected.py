@@ -65,5 +65,5 @@ def check_expected(
         )
         if not (allow_partial or trial):
             raise RecipeError(f"{text}; --allow_partial takes it as it is")
-        print(f"note: {text}; its fingerprint tells so in every result", file=sys.stderr)
+        print(f"note: {text}; its fingerprint says so in every result", file=sys.stderr)
     return not wrong and not allow_partial

@@ -27,7 +27,7 @@ MARGIN_DB = 15.9  # of the active level over the threshold that decides what is 
 N_THRESHOLDS = 20
 THRESHOLD_STEP_DB = 10 * np.log10(2)
 # Zeros put after the signal, so that the last word has the hangover that all others have and the
-# level does not hang on the silence after it: time for the envelope to fall by 60 dB, and hangover.
+# level does not depend on the silence after it. The envelope falls by 60 dB in it, then the hangover.
 TAIL = 0.5  # seconds
 
 # Band-pass of VOICEBOX: Chebyshev type 2, fifth order, -0.25 dB at these and -50 dB far outside.
@@ -76,7 +76,7 @@ def read_levels(path: Path) -> dict[str, float]:
     """Read levels measured before: lines of ``utterance power``, the power a mean square.
 
     That is how the levels of WSJ0 go round (those of pywsj0-mix). The utterance is a name without
-    suffix, or a path as it stands in the mixing lists.
+    suffix, or a path as in the mixing lists.
 
     Args:
         path: a file, or a folder whose ``*.txt`` files are read.
@@ -117,7 +117,7 @@ def known_levels(
     Args:
         where: list and line of each path of a list.
         levels: as :func:`read_levels` gives them.
-        problems: takes recordings without a level, and two that a name alone does not tell apart.
+        problems: takes recordings without a level, and two of the same name.
 
     Returns:
         level of each path that has one.
@@ -147,7 +147,7 @@ def _active_times(envelope_power: np.ndarray, sample_rate: int) -> tuple[np.ndar
         thresholds in dB, and for each the number of samples at which the envelope is, or was less
         than the hangover before, at the threshold or above.
     """
-    # floor(log2) is what stands in the exponent bits of a float64; those of 0 are the least.
+    # floor(log2) is in the exponent bits of a float64, which are lowest for 0.
     exponents = envelope_power.view(np.int64) >> 52
     highest = int(exponents.max())
     exponents -= highest

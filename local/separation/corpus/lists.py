@@ -142,18 +142,18 @@ def read_split(
     speakers = {utterance.path: utterance.speaker for utterance in read_sources(data_dir)}
     good = []
     for line in lines:
-        voices = [speakers.get(path) for path in line.paths]
-        if None in voices:
-            path = line.paths[voices.index(None)]
+        names = [speakers.get(path) for path in line.paths]
+        if None in names:
+            path = line.paths[names.index(None)]
             problems.add(f"{line.where}: {path} has no row in {data_dir / 'sources.csv'}")
-        elif differ(line, [voice or "" for voice in voices], problems):
+        elif check_speakers(line, [name or "" for name in names], problems):
             good.append(line)
     return good
 
 
-def differ(line: ListLine, voices: list[str], problems: Problems) -> bool:
-    """Whether the speakers of a mixture differ, as far as they are known; if not, tell."""
-    twice = next((voice for voice in voices if voice and voices.count(voice) > 1), None)
+def check_speakers(line: ListLine, speakers: list[str], problems: Problems) -> bool:
+    """Whether the speakers of a mixture differ, as far as known; if not, that is a problem."""
+    twice = next((name for name in speakers if name and speakers.count(name) > 1), None)
     if twice:
         problems.add(
             f"{line.where}: speaker {twice} is mixed with itself in {' and '.join(line.paths)}"
@@ -186,7 +186,7 @@ def read_list(path: Path, n_src: int, problems: Problems | None = None) -> list[
                 raise RecipeError(f"{line.where}: {len(line.paths)} sources, but n_src is {n_src}")
             if seen.setdefault(line.mixture_id, number) != number:
                 raise RecipeError(
-                    f"{line.where}: mixture {line.mixture_id} stands in line"
+                    f"{line.where}: mixture {line.mixture_id} is in line"
                     f" {seen[line.mixture_id]} already"
                 )
         except RecipeError as error:

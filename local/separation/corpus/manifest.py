@@ -137,7 +137,7 @@ def check_mixture(corpus: Corpus, split: str, mixture_id: str, row: str) -> tupl
     try:
         signals = [_read(file, corpus.sample_rate) for file in files]
     except RecipeError as error:
-        raise RecipeError(f"{row}: {error}; stage 1 makes it anew") from error
+        raise RecipeError(f"{row}: {error}; stage 1 makes it again") from error
     mixture = signals[0]
     difference = mixture.astype(np.int32)
     for file, source in zip(files[1:], signals[1:], strict=True):

@@ -2,9 +2,9 @@
 
 Entry points: :func:`mix_split` for a whole list, :func:`mix_sources` for the arithmetic.
 
-A recording stands in several mixtures of a list. It is decoded, resampled and measured once, into a
+A recording is in several mixtures of a list. It is decoded, resampled and measured once, into a
 file of a folder that lasts as long as the mixing of its split, so memory stays the same however
-long the list is. Nothing of an earlier run is used: what a killed run left is made anew, and
+long the list is. Nothing of an earlier run is used: what a killed run left is made again, and
 processes that it left write into a folder that nobody reads.
 """
 
@@ -130,7 +130,7 @@ def load_source(
     resampled = _resample(recorded, rate, sample_rate)
     if level is None:
         measured = _resample(recorded, rate, LEVEL_RATE) if sample_rate != LEVEL_RATE else resampled
-        # Seven digits: the last ones hang on the processor, and with them the fingerprint would.
+        # Seven digits: the last ones depend on the processor, and so would the fingerprint.
         level = float(f"{active_level(measured, LEVEL_RATE, band_pass=True):.6e}")
     if level == 0 or not recorded.any():
         raise RecipeError(f"{path}: silent; take it out of the list")
@@ -251,7 +251,7 @@ def _prepare_one(path: Path, file: str, sample_rate: int, level: float | None) -
 def _can_be_mixed(line: ListLine, ready: dict[str, Ready], mode: str, problems: Problems) -> bool:
     """Whether all recordings of a line are good, and sound where they are mixed."""
     if not all(path in ready for path in line.paths):
-        return False  # told already
+        return False  # reported already
     sources = [ready[path] for path in line.paths]
     length = min(source.length for source in sources)
     late = [

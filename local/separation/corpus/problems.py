@@ -1,4 +1,4 @@
-"""Bad input of a corpus: the first is an error, or all of them are told before the end."""
+"""Bad input of a corpus: the first is an error, or all of them are reported before the end."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ class Problems:
     """Takes what is wrong with a corpus, one line each.
 
     Args:
-        keep_going: print each and go on with what is good; :meth:`finish` then raises. Otherwise
+        keep_going: print each and continue with what is good; :meth:`finish` then raises. Otherwise
             the first one raises.
     """
 
     def __init__(self, keep_going: bool = False) -> None:
         self.keep_going = keep_going
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def add(self, text: str) -> None:
-        """Tell one: list, line and file, and what is wrong. One told before is not told again.
+        """Report one: list, line and file, and what is wrong. Each is reported once.
 
         Raises:
             RecipeError: unless ``keep_going``.
         """
         if not self.keep_going:
             raise RecipeError(text)
-        if text not in self.told:
-            self.told.add(text)
+        if text not in self.reported:
+            self.reported.add(text)
             print(text, file=sys.stderr)
 
     def finish(self, where: str, advice: str = "") -> None:
@@ -37,5 +37,5 @@ class Problems:
         Raises:
             RecipeError: with their number and the advice, when there were any.
         """
-        if self.told:
-            raise RecipeError(f"{where}: {len(self.told)} problems, told above{advice}")
+        if self.reported:
+            raise RecipeError(f"{where}: {len(self.reported)} problems, see above{advice}")

@@ -1,7 +1,7 @@
 """How stages 0, 1 and 2 start in folders that may hold an earlier corpus, or files of the user.
 
 Versions of the recipe before these kept no record of what they made (:class:`.ownership.Made`).
-What they left is told by their tables, so that it can be made again.
+What they left is known from their tables, so that it can be made again.
 """
 
 from __future__ import annotations

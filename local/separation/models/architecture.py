@@ -1,4 +1,4 @@
-"""What an architecture tells the rest of the recipe.
+"""What the rest of the project asks an architecture.
 
 Entry points: :func:`architecture` of a configuration, :func:`keys` of ``net_conf``.
 

@@ -1,6 +1,6 @@
 """Networks in bfloat16, on a CPU without units for it, too.
 
-Entry points: :func:`in_bfloat16`, :func:`bfloat16_products` where autocast is on already, and
+Entry points: :func:`in_bfloat16`, :func:`bfloat16_matmuls` where autocast is on already, and
 :func:`is_faster`, whether to.
 """
 
@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 aten = torch.ops.aten
-PRODUCTS = {
+MATMULS = {
     aten.mm.default,
     aten.addmm.default,
     aten.bmm.default,
@@ -60,23 +60,23 @@ def cpu_vendor() -> str:
 @contextmanager
 def in_bfloat16(device: torch.device) -> Iterator[None]:
     """Have networks run in bfloat16, their statistics in float32."""
-    with torch.autocast(device.type, torch.bfloat16), bfloat16_products(device):
+    with torch.autocast(device.type, torch.bfloat16), bfloat16_matmuls(device):
         yield
 
 
-def bfloat16_products(device: torch.device) -> AbstractContextManager:
-    """Have products of bfloat16 tensors computed in the quickest way that the device has.
+def bfloat16_matmuls(device: torch.device) -> AbstractContextManager:
+    """Multiply bfloat16 tensors in the fastest way that the device has.
 
     A matrix unit multiplies bfloat16, adds up in float32 and rounds the sum to bfloat16. On a CPU
-    without one Torch is slow at that; in here it takes products in float32 and rounds them, which
+    without one Torch is slow at that; in here it multiplies in float32 and rounds, which
     gives the same numbers up to the order of sums, and steps of training four times as fast.
     Compiled networks do not run in here.
     """
     emulate = device.type == "cpu" and not has_units(device)
-    return _RoundedProducts() if emulate else nullcontext()
+    return _RoundedMatmuls() if emulate else nullcontext()
 
 
-class _RoundedProducts(TorchDispatchMode):
+class _RoundedMatmuls(TorchDispatchMode):
     def __torch_dispatch__(
         self,
         function: Any,
@@ -85,11 +85,11 @@ class _RoundedProducts(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if function in PRODUCTS and args[0].dtype == torch.bfloat16:
+        if function in MATMULS and args[0].dtype == torch.bfloat16:
             exact = function(*tree_map_only(torch.Tensor, torch.Tensor.float, args), **kwargs)
             return tree_map_only(torch.Tensor, torch.Tensor.bfloat16, exact)
         if torch.is_inference_mode_enabled():
-            with self:  # A convolution comes as it was called here, with the product within it.
+            with self:  # A convolution arrives undecomposed here.
                 parts = function.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts

@@ -17,7 +17,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def count_macs(model: nn.Module, sample_rate: int) -> int:
-    """Count the multiply-accumulates of convolutions and matrix products for a second of audio."""
+    """Count the multiply-accumulates of convolutions and matmuls for a second of audio."""
     # Without data nothing is computed, and every layer is the plain operator that is counted.
     model = deepcopy(model).to("meta")
     recurrent = _Recurrent(model)

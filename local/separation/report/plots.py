@@ -14,7 +14,7 @@ from scipy.signal import stft
 
 from separation.evaluation.results import subset_of
 
-# Okabe and Ito's colours, told apart by colour-blind readers too.
+# Okabe and Ito's colours, which colour-blind readers can distinguish, too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SPECTROGRAM_SIZE = (360, 100)  # pixels
 SPECTROGRAM_RANGE = 70.0  # dB

@@ -17,8 +17,8 @@ from separation.files import atomic_path, visible
 EMPTY = "–"
 LEGEND = (
     "Means over whole utterances; SI-SDRi, SDRi in dB are improvements over the mixture."
-    " **tt**: voices that training never heard, and its subsets by gender; **tr**: voices that it"
-    " heard, so the distance between the two is overfitting. Other scores and mixtures: of tt."
+    " **tt**: speakers that training never heard, and its subsets by gender; **tr**: speakers that"
+    " it heard, so the distance between the two is overfitting. Other scores and mixtures: of tt."
     " Mixtures for which a metric could not be computed are left out of its mean and counted as"
     " failed. GMAC/s: multiply-accumulates for a second of audio. RTF: seconds of work"
     " for a second of audio, on the machine that evaluated."
@@ -112,7 +112,7 @@ def write_markdown(results: pd.DataFrame, path: Path) -> None:
 
 
 def markdown(columns: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown whose columns stand in line, the first one left, the others right."""
+    """A table in Markdown with aligned columns, the first one left, the others right."""
     columns, *rows = [[_escaped(cell) for cell in row] for row in [columns, *rows]]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -129,9 +129,9 @@ def _escaped(text: str) -> str:
     return re.sub(r"[\\`*\[\]|#]", lambda match: "\\" + match[0], text)
 
 
-def _fence(code: str, least: int) -> str:
+def _fence(code: str, shortest: int) -> str:
     """Backticks around code, more than there are in a row in it."""
-    return "`" * max([least, *(len(run) + 1 for run in re.findall("`+", code))])
+    return "`" * max([shortest, *(len(run) + 1 for run in re.findall("`+", code))])
 
 
 def terminal_text(results: pd.DataFrame) -> str:

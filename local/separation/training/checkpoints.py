@@ -1,4 +1,4 @@
-"""Checkpoints that are whole, and from which training goes on as if it had not been stopped."""
+"""Checkpoints that are whole, and from which training resumes as if it had not been stopped."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class WeightAverage(pl.Callback):
         return {"kept": self.kept}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.kept = state_dict["kept"]
 
 

@@ -96,7 +96,7 @@ class EpochLog(pl.Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.rows = state_dict["rows"]
 
 
@@ -134,7 +134,7 @@ def write_environment(path: Path, fingerprint: str) -> None:
 def commit_name() -> str:
     """Short hash of the recipe's commit, with ``-dirty`` for changes on top; empty outside git.
 
-    Results are no changes: every run makes the tables anew.
+    Results are no changes: every run writes the tables again.
     """
     git = ["git", "-C", str(ROOT)]
     try:

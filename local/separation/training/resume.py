@@ -1,4 +1,4 @@
-"""Where a training that was stopped goes on from, and whether it can."""
+"""The checkpoint that a stopped training resumes from, and whether it can."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from separation.training.checkpoints import REMEDY, read_checkpoint
 
 
 def newest_checkpoint(exp_dir: Path) -> Path:
-    """The checkpoint that training goes on from.
+    """The checkpoint that training resumes from.
 
     Raises:
         RecipeError: there is none, or something else has its name.
@@ -44,7 +44,7 @@ def check_resume(conf: Conf, exp_dir: Path) -> None:
     for key, value in was.items():
         if now.get(key, value) != value:
             raise RecipeError(
-                f"{exp_dir}: was trained with {key}={value}, not {now[key]}; --resume goes on with"
-                " the same network, another --tag (with --conf) is a new one"
+                f"{exp_dir}: was trained with {key}={value}, not {now[key]}; --resume keeps"
+                " the network, another --tag (with --conf) is a new one"
             )
     read_checkpoint(checkpoint, build_model(conf))

@@ -46,7 +46,7 @@ class PlateauSchedule(pl.Callback):
         return self.scheduler.state_dict() if self.scheduler is not None else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self._state = state_dict
 
 

@@ -25,7 +25,7 @@ class SeparationSystem(System):
         max_bad_steps: NaN or Inf steps in a row that end training.
         mixer: of recipes.
         **system: as :class:`asteroid.engine.System`; the loaders have samplers of
-            :mod:`separation.corpus.datasets`, which a resumed run tells where to go on.
+            :mod:`separation.corpus.datasets`, which a resumed run tells where to continue.
 
     Raises:
         RecipeError: while training, when ``max_bad_steps`` is reached.
@@ -125,7 +125,7 @@ class SeparationSystem(System):
             )
 
     def setup(self, stage: str) -> None:
-        """Tell the samplers which share of the data this process has."""
+        """Give the samplers their share of the data this process has."""
         for loader in (self.train_loader, self.val_loader):
             loader.sampler.rank = self.trainer.global_rank
             loader.sampler.world = self.trainer.world_size
@@ -137,7 +137,7 @@ class SeparationSystem(System):
         return super().on_save_checkpoint(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the epoch, and the place in its data, where the checkpoint was written."""
+        """Continue in the epoch, and at the place in its data, where the checkpoint was written."""
         self.bad_steps = checkpoint["bad_steps"]
         self.train_sums = checkpoint["train_sums"].cpu() / self.trainer.world_size
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]

@@ -29,7 +29,7 @@ from separation.corpus.layout import Corpus
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
-from separation.models.bfloat16 import bfloat16_products
+from separation.models.bfloat16 import bfloat16_matmuls
 from separation.models.complexity import count_parameters
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model, save_model
@@ -108,7 +108,7 @@ class Training:
         """Train, and write ``best_model.pth``, checkpoints and logs to the experiment folder.
 
         Args:
-            resume: go on from the newest checkpoint.
+            resume: continue from the newest checkpoint.
         """
         checkpoint = newest_checkpoint(self.exp_dir) if resume else None
         system, trainer, best = self.system, self.trainer, self.best
@@ -120,7 +120,7 @@ class Training:
             len(system.train_loader.sampler),
         )
         rounded = self.precision == "bf16" and not self.compiled
-        with bfloat16_products(trainer.strategy.root_device) if rounded else nullcontext():
+        with bfloat16_matmuls(trainer.strategy.root_device) if rounded else nullcontext():
             trainer.fit(system, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
         if trainer.interrupted:
             raise KeyboardInterrupt
@@ -139,7 +139,7 @@ class Training:
                 log.info("the model is the mean of the last %d epochs", len(self.average.kept))
             system.load_state_dict(weights)
             save_model(system.model, self.exp_dir / "best_model.pth")
-        trainer.strategy.barrier()  # nobody goes on to stage 4 before the model is there
+        trainer.strategy.barrier()  # stage 4 waits for the model
 
 
 def train_loader(conf: Conf, corpus: Corpus) -> DataLoader:

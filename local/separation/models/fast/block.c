@@ -1,4 +1,4 @@
-/* What Conv-TasNet's convolutional block does between its two products, forward and backward.
+/* What Conv-TasNet's convolutional block does between its two matmuls, forward and backward.
  *
  * Matrices are (example, channel, frame), of float unless DOUBLE or BFLOAT16 is defined; bfloat16 is
  * computed with in float. A channel's frames are a row, which a processor's first caches hold, so
@@ -46,7 +46,7 @@ struct shape {
     double slope, next_slope; /* of the PReLUs */
 };
 
-/* What the block is made of between its products; numbers of a channel. */
+/* Weights of a channel between the two matmuls. */
 struct weights {
     const real *bias, *gamma, *beta, *filter, *filter_bias, *next_gamma, *next_beta;
 };
@@ -57,7 +57,7 @@ struct sums {
 
 typedef unsigned char flag;
 
-static inline long least(long a, long b) { return a < b ? a : b; }
+static inline long smaller(long a, long b) { return a < b ? a : b; }
 
 static inline long row_room(struct shape s) { return s.frames + (s.taps - 1) * s.dilation; }
 
@@ -68,7 +68,7 @@ static struct sums add_bias(number *x, long frames, real bias, real slope)
 {
     struct sums all = {0, 0};
     for (long start = 0; start < frames; start += STRETCH) {
-        long stop = least(start + STRETCH, frames);
+        long stop = smaller(start + STRETCH, frames);
         real first = 0, square = 0;
 #pragma omp simd reduction(+ : first, square)
         for (long t = start; t < stop; t++) {
@@ -89,7 +89,7 @@ static struct sums activate(number *z, flag *positive, const real *x, long frame
 {
     struct sums all = {0, 0};
     for (long start = 0; start < frames; start += STRETCH) {
-        long stop = least(start + STRETCH, frames);
+        long stop = smaller(start + STRETCH, frames);
         real first = 0, square = 0;
 #pragma omp simd reduction(+ : first, square)
         for (long t = start; t < stop; t++) {
@@ -126,11 +126,11 @@ static void convolve(real *restrict y, const real *restrict x, const real *filte
     }
 }
 
-static double product(const number *a, const real *b, long frames)
+static double dot(const number *a, const real *b, long frames)
 {
     double all = 0;
     for (long start = 0; start < frames; start += STRETCH) {
-        long stop = least(start + STRETCH, frames);
+        long stop = smaller(start + STRETCH, frames);
         real sum = 0;
 #pragma omp simd reduction(+ : sum)
         for (long t = start; t < stop; t++)
@@ -144,7 +144,7 @@ static double total(const number *a, long from, long to)
 {
     double all = 0;
     for (long start = from; start < to; start += STRETCH) {
-        long stop = least(start + STRETCH, to);
+        long stop = smaller(start + STRETCH, to);
         real sum = 0;
 #pragma omp simd reduction(+ : sum)
         for (long t = start; t < stop; t++)
@@ -167,8 +167,9 @@ static void moments_of(const struct sums *rows, struct shape s, double *moments)
     moments[1] = 1 / sqrt(fmax(all.square / count - mean * mean, 0) + EPS);
 }
 
-/* x: in: the first product, out: with its bias. z: out: what the second norm is to take.
- * positive: out: where z comes from more than 0, which z does not tell where a slope is less.
+/* x: in: output of the first matmul, out: with its bias. z: out: input of the second norm.
+ * positive: out: where the input of the second PReLU is above 0; z alone does not show that where
+ * the slope is negative.
  * moments: out: (example, 4): of the first and of the second norm.
  * scaling: out: (example, 2, channel): what the second norm multiplies with, and adds.
  * rows: room for the sums of every channel. scratch: room for two rows with zeros in every thread.
@@ -251,7 +252,7 @@ static void back_through_filter(struct shape s, struct weights w, long c, number
 {
     out[OF_NEXT_SLOPE] = out[OF_FILTER_BIAS] = out[OF_GAMMA] = out[OF_BETA] = 0;
     for (long start = 0; start < s.frames; start += STRETCH) {
-        long stop = least(start + STRETCH, s.frames);
+        long stop = smaller(start + STRETCH, s.frames);
         real slopes = 0, sum = 0, slope = s.next_slope;
 #pragma omp simd reduction(+ : slopes, sum)
         for (long t = start; t < stop; t++) {
@@ -268,23 +269,23 @@ static void back_through_filter(struct shape s, struct weights w, long c, number
     for (long k = 0; k < s.taps; k++) {
         /* frames from..to find a frame of the row at t + shift, the others a zero around it */
         long shift = k * s.dilation - s.padding;
-        long from = least(shift < 0 ? -shift : 0, s.frames);
-        long to = shift > 0 ? s.frames - least(shift, s.frames) : s.frames;
+        long from = smaller(shift < 0 ? -shift : 0, s.frames);
+        long to = shift > 0 ? s.frames - smaller(shift, s.frames) : s.frames;
         double found = out[OF_FILTER_BIAS] - total(grad, 0, from) - total(grad, to, s.frames);
-        double with_xhat = product(grad, xhat + k * s.dilation, s.frames);
+        double with_xhat = dot(grad, xhat + k * s.dilation, s.frames);
         out[OF_FILTER + k] = w.gamma[c] * with_xhat + w.beta[c] * found;
         out[OF_GAMMA] += w.filter[c * s.taps + k] * with_xhat;
         out[OF_BETA] += w.filter[c * s.taps + k] * found;
     }
 }
 
-/* From what the first norm takes to the product x. row: the gradient, the norm's gain taken. */
+/* From the input of the first norm to the matmul's output x. row: gradient, times the gain. */
 static void back_through_prelu(struct shape s, number *grad, const number *x, const real *row,
                                struct terms terms, double *out)
 {
     out[OF_BIAS] = out[OF_SLOPE] = 0;
     for (long start = 0; start < s.frames; start += STRETCH) {
-        long stop = least(start + STRETCH, s.frames);
+        long stop = smaller(start + STRETCH, s.frames);
         real slopes = 0, sum = 0, slope = s.slope;
 #pragma omp simd reduction(+ : slopes, sum)
         for (long t = start; t < stop; t++) {
@@ -300,7 +301,7 @@ static void back_through_prelu(struct shape s, number *grad, const number *x, co
     }
 }
 
-/* grad: in: of the second norm's output, out: of the first product.
+/* grad: in: of the second norm's output, out: of the first matmul's output.
  * x, z, positive, moments: what block_forward wrote.
  * total, with_z: (example, channel), sums of grad and of grad z over frames.
  * gradients: out: (example, channel, OF_FILTER + taps).

@@ -23,11 +23,11 @@ from separation.models.fast.norms import FusedGlobLN
 
 
 class FoldedBlock(Conv1DBlock):
-    """Asteroid's block; its second norm is folded into the products after it.
+    """Asteroid's block; its second norm is folded into the matmuls after it.
 
     A global norm scales and shifts each channel. The convolutions after it can do that with their
     own weights, so the norm costs its statistics alone, forward and backward. All that is between
-    the products is compiled for the processor; where that cannot be done, and for other norms,
+    the matmuls is compiled for the processor; where that cannot be done, and for other norms,
     Asteroid's layers do it.
     """
 
@@ -85,11 +85,11 @@ def _is_watched(module: nn.Module) -> bool:
 class _Block(torch.autograd.Function):
     """The block as one function.
 
-    Kept for the step backward are the input, the first product, the last PReLU's output, where that
-    was more than 0, and the norms' moments.
+    Saved for the backward pass are the input, the first matmul's output, the second PReLU's output
+    and where its input was above 0, and the norms' moments.
 
     Sums over a channel's frames, of the gradient ``g`` before the last convolutions and of ``g z``,
-    are had from small matrices: ``g`` is ``W^T d``, so they are sums over ``W`` and ``d z^T``.
+    come from small matrices: ``g`` is ``W^T d``, so they are sums over ``W`` and ``d z^T``.
     """
 
     @staticmethod
@@ -155,7 +155,7 @@ def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.
 def _sorted(
     reach: tuple[int, int], parameters: Sequence[torch.Tensor]
 ) -> tuple[torch.Tensor, Weights, list[tuple[torch.Tensor, torch.Tensor]]]:
-    """The first product's weight, what is between the products, and the last ones with biases."""
+    """Weight of the first matmul, weights up to the last ones, and those with their biases."""
     weight, bias, slope, gamma, beta, filters, filter_bias = parameters[:7]
     next_slope, next_gamma, next_beta, *ways = parameters[7:]
     norms = (next_slope, next_gamma, next_beta)

@@ -20,7 +20,7 @@ PIECE = 2**21  # numbers handled at a time by a backward pass, so that they stay
 
 
 class FastEncoder(Encoder):
-    """Asteroid's encoder as a matrix product of the filters and the frames."""
+    """Asteroid's encoder as a matmul of the filters and the frames."""
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """Encode ``(batch, 1, time)`` into ``(batch, filter, frame)``."""
@@ -32,7 +32,7 @@ class FastEncoder(Encoder):
 
 
 class FastDecoder(Decoder):
-    """Asteroid's decoder as a matrix product, and an overlap-add of whole hops."""
+    """Asteroid's decoder as a matmul, and an overlap-add of whole hops."""
 
     def forward(self, spec: torch.Tensor, length: int | None = None) -> torch.Tensor:
         """Decode ``(..., filter, frame)`` into ``(..., time)``."""
@@ -60,9 +60,9 @@ class FastPReLU(nn.PReLU):
 
 
 class PointwiseConv1d(nn.Conv1d):
-    """A convolution with a kernel of 1 as a batched matrix product, where that is faster.
+    """A convolution with a kernel of 1 as a batched matmul, where that is faster.
 
-    In bfloat16 it always is: matrix units (AMX) work on products, and lie idle in a convolution.
+    In bfloat16 it always is: matrix units (AMX) work on matmuls, not on convolutions.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -173,6 +173,6 @@ def _overlap(shift: int, length: int, frames: int) -> tuple[slice, slice]:
 
 
 def _pieces(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Examples of a batch, so many at a time as a processor's cache holds."""
+    """Examples of a batch, as many at a time as a processor's cache holds."""
     size = max(1, PIECE // tensors[0][0].numel())
     return zip(*(tensor.split(size) for tensor in tensors), strict=True)

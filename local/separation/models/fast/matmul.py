@@ -1,4 +1,4 @@
-"""Mixing of channels: batched matrix products, or Torch's convolution where that is faster."""
+"""Mixing of channels: batched matmuls, or Torch's convolution where that is faster."""
 
 from __future__ import annotations
 

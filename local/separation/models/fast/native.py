@@ -31,10 +31,10 @@ OF_FILTER = 8  # the enumeration in block.c
 
 @dataclass(frozen=True)
 class Weights:
-    """What a block has between its two products.
+    """Weights of a block between its two matmuls.
 
     Attributes:
-        bias: of the first product, ``(channel,)``; the same shape have gain and bias of the norm
+        bias: of the first matmul, ``(channel,)``; the same shape have gain and bias of the norm
             after it, and the bias of the depthwise convolution.
         slope: of the PReLU before the norm, ``(1,)``.
         gamma: gain of the norm.
@@ -42,7 +42,7 @@ class Weights:
         filters: of the depthwise convolution, ``(channel, 1, tap)``.
         filter_bias: its bias.
         next_slope: of the PReLU after it, not 0.
-        next_gamma: gain of the norm after that, which the products after the block take over.
+        next_gamma: gain of the norm after that, which the matmuls after the block take over.
         next_beta: its bias.
         dilation: of the convolution, frames.
         padding: zeros before the first frame; as many are after the last as keep the length.
@@ -94,7 +94,7 @@ def block_forward(x: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, ...]
     """Bias, PReLU, norm, depthwise convolution and PReLU.
 
     Args:
-        x: ``(batch, channel, frame)``, the first product; afterwards with its bias.
+        x: ``(batch, channel, frame)``, the first matmul's output; afterwards with its bias.
         weights: of the block.
 
     Returns:
@@ -119,7 +119,7 @@ def block_backward(
 
     Args:
         grad: ``(batch, channel, frame)``, of what the second norm gave; afterwards that of the
-            first product.
+            first matmul's output.
         sums: over frames, ``(batch, channel)``: of ``grad``, and of it times what the norm took.
         kept: ``x`` as block_forward left it, and what that returned, without the scaling.
         weights: of the block.
@@ -147,7 +147,7 @@ class _Weights(ctypes.Structure):
 
 
 def _call(name: str, weights: Weights, *matrices: torch.Tensor) -> None:
-    """Call a function of ``block.c``; the first of the matrices tells shape and type."""
+    """Call a function of ``block.c``; the first of the matrices gives shape and type."""
     threads, taps = torch.get_num_threads(), weights.filters.shape[-1]
     shape = _Shape(*matrices[0].shape, taps, weights.dilation, weights.padding, threads)
     shape.slope, shape.next_slope = weights.slope.item(), weights.next_slope.item()
