@@ -1,7 +1,7 @@
 """Stage 4: evaluate a trained system on whole utterances.
 
 Writes `EXP_DIR/eval_<split>/scores.csv` (a row a mixture), a few separated mixtures as audio
-beside it, and the result file of the system.
+beside it, and the result file of the system. EXP_DIR may be the name of a model on the shelf.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from separation.inference.separator import Separator, pick_device
 from separation.models.architecture import architecture
 from separation.models.complexity import count_macs, count_parameters, in_ms
 from separation.models.registry import build_model
+from separation.models.shelf import SHELF, find_system
 from separation.stages import Stage, evaluation_settings, lock
 from separation.training.progress import commit_name
 
@@ -45,9 +46,13 @@ from separation.training.progress import commit_name
 def main() -> None:
     """Parse the command line, evaluate each split, write the result file."""
     arguments = parse_arguments()
-    exp_dir: Path = arguments.exp_dir
+    exp_dir = find_system(arguments.exp_dir)
     name = check_name(exp_dir.resolve().name, str(exp_dir))
-    path = arguments.results or ROOT / "results" / f"{name}.csv"
+    # A model of the shelf is evaluated like an experiment, in a folder of exp/.
+    shelved = exp_dir.parent == SHELF
+    out_dir = ROOT / "exp" / f"{SHELF.name}_{name}" if shelved else exp_dir
+    default = exp_dir / "results.csv" if shelved else ROOT / "results" / f"{name}.csv"
+    path = arguments.results or default
     if arguments.split and os.path.lexists(path):
         read_results(path)  # a damaged one is an error now, not after the evaluation
     asked = [f"evaluation.splits=[{arguments.split}]"] if arguments.split else []
@@ -60,7 +65,7 @@ def main() -> None:
     separator = Separator.from_experiment(
         exp_dir, pick_device(arguments.device), precision=arguments.precision
     )
-    stage = Stage(4, exp_dir, evaluation_settings(conf), reads=data_dir)
+    stage = Stage(4, out_dir, evaluation_settings(conf), reads=data_dir)
     tables = {
         split: read_split(
             place.manifest(split), separator.n_src, settings["max_mixtures"].get(split, 0)
@@ -82,12 +87,12 @@ def main() -> None:
     )
     # One split, or another precision, is less than stage 4 or something else.
     whole = not arguments.split and arguments.precision == "fp32"
-    held = None if whole else lock(exp_dir, "evaluation")
+    held = None if whole else lock(out_dir, "evaluation")
     if whole:
         stage.begin()
     rows = []
     for split, table in tables.items():
-        folder = exp_dir / f"eval_{split}"
+        folder = out_dir / f"eval_{split}"
         scores = evaluate_split(separator, table, folder, settings, conf["nj"])
         rows.append(result_rows(scores, split, facts))
         print(f"{split}: {folder / 'scores.csv'}")

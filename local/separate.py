@@ -1,14 +1,17 @@
 """Separate recordings with a trained system.
 
-Each `NAME.wav` becomes `NAME_s1.wav`, `NAME_s2.wav`, ... of its length, rate and sample format.
+Each `NAME.wav` becomes `NAME_s1.wav`, `NAME_s2.wav`, ... of its length, rate and sample format. The
+system is a model of the shelf, `voices` by default, or an experiment of your own.
 """
 
 from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
+import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +26,23 @@ from separation.inference.recording import (
     write_sources,
 )
 from separation.inference.separator import Separator, pick_device
+from separation.models.shelf import describe_shelf, find_system
+
+DEFAULT = Path("voices")  # of the shelf
 
 
 def main() -> None:
     """Parse the command line, check all inputs, then separate one after the other."""
-    parser = make_parser(__doc__, "exp_dir", "device", "precision")
+    parser = make_parser(
+        __doc__,
+        *("exp_dir", "device", "precision"),
+        exp_dir={
+            "required": False,
+            "default": DEFAULT,
+            "help": f"a trained system, or the name of one of the shelf (default: {DEFAULT})",
+        },
+    )
+    parser.add_argument("--list_models", action=ListModels, help="print the shelf and end")
     parser.add_argument("recordings", nargs="+", type=Path, metavar="RECORDING")
     parser.add_argument("-o", "--out_dir", type=Path, required=True, help="where the sources go")
     parser.add_argument(
@@ -37,11 +52,24 @@ def main() -> None:
 
     headers = [check_recording(path, arguments.mixdown) for path in arguments.recordings]
     device = pick_device(arguments.device)
-    separator = Separator.from_experiment(arguments.exp_dir, device, arguments.precision)
+    exp_dir = find_system(arguments.exp_dir)
+    separator = Separator.from_experiment(exp_dir, device, arguments.precision)
     outputs = output_paths(arguments.recordings, arguments.out_dir, separator.n_src)
     for recording, info, paths in zip(arguments.recordings, headers, outputs, strict=True):
         separate_file(separator, recording, info, paths)
         print(f"{recording} -> {', '.join(map(str, paths))}")
+
+
+class ListModels(argparse.Action):
+    """Prints what is on the shelf, and ends the program."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print and end."""
+        print(describe_shelf())
+        parser.exit()
 
 
 def separate_file(

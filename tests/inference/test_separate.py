@@ -44,7 +44,7 @@ def run(monkeypatch, tmp_path):
         monkeypatch.setattr(
             Separator, "from_experiment", classmethod(lambda cls, *_: cls(Shares(*shares)))
         )
-        head = ["separate.py", "--exp_dir", "exp", "-o", tmp_path / "out", "--device", "cpu"]
+        head = ["separate.py", "--exp_dir", tmp_path, "-o", tmp_path / "out", "--device", "cpu"]
         monkeypatch.setattr(sys, "argv", [str(a) for a in (*head, *arguments)])
         separate.main()
 

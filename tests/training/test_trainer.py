@@ -430,6 +430,35 @@ def test_resuming_with_another_network_is_named(data_dir, tmp_path):
         check_resume(conf_of("net_conf.H=13"), tmp_path)
 
 
+def test_training_starts_from_the_weights_of_another_model(data_dir, tmp_path):
+    conf = conf_of("training.max_epochs=1")
+    run(conf, data_dir, tmp_path / "one")
+    trained = BaseModel.from_pretrained(str(tmp_path / "one" / "best_model.pth")).state_dict()
+    init = f"training.init={tmp_path / 'one'}"
+    corpus = Corpus.of(conf, data_dir)
+    training = Training(conf_of(init, "training.max_epochs=1"), corpus, tmp_path / "two")
+    start = {name: w.clone() for name, w in training.system.model.state_dict().items()}
+    assert all(torch.equal(start[name], weight) for name, weight in trained.items())
+    training.run(resume=False)
+    tuned = BaseModel.from_pretrained(str(tmp_path / "two" / "best_model.pth"))
+    assert any(not torch.equal(tuned.state_dict()[name], w) for name, w in trained.items())
+    assert tuned.sample_rate == 8000
+
+
+def test_weights_that_do_not_fit_are_named(data_dir, tmp_path):
+    run(conf_of("training.max_epochs=1"), data_dir, tmp_path / "one")
+    (tmp_path / "one" / "conf.yaml").touch()
+    init = f"training.init={tmp_path / 'one'}"
+    for overrides, says in (
+        ([init, "net_conf.H=13"], r"weights of another network.*needs the net_conf of .*one/conf"),
+        ([init, "corpus.sample_rate=16000"], "for 8000 Hz, but corpus.sample_rate is 16000"),
+        (["training.init=voyces"], "training.init voyces: neither a folder nor a model"),
+    ):
+        with pytest.raises(RecipeError, match=says):
+            run(conf_of(*overrides), data_dir, tmp_path / "two")
+    assert not (tmp_path / "two").exists()
+
+
 def test_nothing_to_resume_is_named(data_dir, tmp_path):
     with pytest.raises(RecipeError, match="nothing to --resume from"):
         run(conf_of(), data_dir, tmp_path, resume=True)

@@ -27,7 +27,7 @@ MARGIN_DB = 15.9  # of the active level over the threshold that decides what is 
 N_THRESHOLDS = 20
 THRESHOLD_STEP_DB = 10 * np.log10(2)
 # Zeros put after the signal, so that the last word has the hangover that all others have and the
-# level does not depend on the silence after it. The envelope falls by 60 dB in it, then the hangover.
+# level does not depend on the silence after it: the envelope falls by 60 dB, the hangover follows.
 TAIL = 0.5  # seconds
 
 # Band-pass of VOICEBOX: Chebyshev type 2, fifth order, -0.25 dB at these and -50 dB far outside.

@@ -15,13 +15,14 @@ from asteroid.models import BaseModel
 
 from separation.config import Conf
 from separation.errors import RecipeError
-from separation.files import atomic_path
+from separation.files import atomic_path, first_there
 from separation.models.architecture import architecture, import_all
 from separation.models.fast import speed_up
 from separation.models.weights import check_state, read_weights, summary
 from separation.models.whole import make_whole
 
 PACKAGE = {"model_name": str, "model_args": dict, "state_dict": dict}  # of a model file
+MODEL_FILES = ("best_model.pth", "model.pth")  # of an experiment, of the shelf
 MAX_SAMPLE_RATE = 1_000_000  # Hz
 RETRAIN = "train first (stage 3) or give another --exp_dir"
 
@@ -47,12 +48,12 @@ def save_model(model: BaseModel, path: Path) -> None:
 
 
 def load_model(exp_dir: Path) -> BaseModel:
-    """Load the best model of an experiment, ready to separate (evaluation mode, on the CPU).
+    """Load the model of an experiment or of the shelf, ready to separate, on the CPU.
 
     Raises:
         RecipeError: no such file, or one that no network can be made from.
     """
-    path = exp_dir / "best_model.pth"
+    path = first_there(exp_dir, MODEL_FILES) or exp_dir / MODEL_FILES[0]
     package = read_weights(path, PACKAGE, RETRAIN)
     # codec_: of files of earlier versions
     arguments = {k.replace("codec_", "deep_"): v for k, v in package["model_args"].items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 
 import matplotlib
 import numpy as np
@@ -13,6 +14,9 @@ from PIL import Image
 from scipy.signal import stft
 
 from separation.evaluation.results import subset_of
+
+# Its first use on a machine reports, seconds later, that it looks for fonts.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish, too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -14,6 +14,7 @@ from separation.errors import RecipeError
 from separation.evaluation.metrics import check_metrics
 from separation.models.registry import build_model
 from separation.training.acceleration import on_gpu, pick_accelerator
+from separation.training.initial import load_initial
 from separation.training.losses import make_loss
 
 
@@ -22,7 +23,7 @@ def check_system(conf: Conf) -> None:
 
     Training and evaluation are both looked at, so that hours of the one do not end in the other.
     """
-    build_model(conf)
+    load_initial(build_model(conf), conf)
     check_metrics(conf["evaluation"]["metrics"])
     training = conf["training"]
     make_loss(conf)

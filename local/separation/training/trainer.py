@@ -48,6 +48,7 @@ from separation.training.checkpoints import (
     WeightAverage,
     read_checkpoint,
 )
+from separation.training.initial import load_initial
 from separation.training.losses import make_loss
 from separation.training.progress import EpochLog
 from separation.training.resume import newest_checkpoint
@@ -79,6 +80,7 @@ class Training:
         conf["training"]["precision"] = pick_precision(conf["training"])
         self.conf, self.exp_dir = conf, exp_dir
         model = build_model(conf)
+        load_initial(model, conf)
         self.precision = conf["training"]["precision"]
         self.compiled = pick_compile(conf["training"])
         if self.compiled:
