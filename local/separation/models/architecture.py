@@ -33,15 +33,12 @@ class Architecture(ABC):
         num_spks: outputs; 0: as many as ``corpus.n_src``.
         rules: what the values of the keys may be.
         added: keys that the oldest experiments lack; they take their defaults.
-        ragged: whether mixtures of different lengths are separated in one batch, each exactly as by
-            itself; where not, they are separated one by one.
     """
 
     num_spks: int = 0
 
     rules: ClassVar[dict[str, Rule]] = {}
     added: ClassVar[tuple[str, ...]] = ()
-    ragged: ClassVar[bool] = False
 
     def check(self) -> None:  # noqa: B027 - most need no more than rules
         """Raise a :class:`RecipeError` with the key where values do not fit together."""

@@ -76,7 +76,6 @@ class Settings(Architecture):
         *("affine", "padding"),
         *("deep_layers", "deep_kernel", "deep_dilated", "deep_gate"),
     )
-    ragged: ClassVar[bool] = True
 
     def check(self) -> None:
         """Raise a :class:`RecipeError` with the key where values do not fit together."""
