@@ -21,7 +21,7 @@ from separation.corpus.audio import audio_info, read_audio
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.evaluation.results import corpus_and_tag
-from separation.files import alone, atomic_path, check_name, first_there, visible
+from separation.files import atomic_path, check_name, exclusive, first_there, visible
 from separation.ranges import LOSS_UNITS
 from separation.report.page import ENDINGS, SystemPage, find_examples, write_page
 from separation.report.plots import example_plot, improvement_plot, training_curve
@@ -38,7 +38,7 @@ def main() -> None:
     problems = Problems(keep_going=True)
     if not arguments.results_dir.is_dir():
         raise RecipeError(f"{arguments.results_dir}: no such folder; stage 4 makes it")
-    with alone(arguments.results_dir, "reporting"):
+    with exclusive(arguments.results_dir, "reporting"):
         results = load_results(arguments.results_dir, problems)
         systems = []
         for exp_dir in visible(arguments.exp_root, "*"):

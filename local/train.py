@@ -35,7 +35,7 @@ def main() -> None:
     if is_first_process():  # Lightning starts this script once more for every other device
         stage.begin()
         if not arguments.resume:
-            forget(exp_dir)
+            remove_earlier(exp_dir)
         set_up_logging(exp_dir / "train.log")
         save_resolved(conf, exp_dir / "conf.yaml")
         write_environment(exp_dir / "environment.txt", read_fingerprint(corpus.wav_dir))
@@ -51,7 +51,7 @@ def keep_precision(conf: Conf, exp_dir: Path) -> None:
         conf["training"]["precision"] = load_resolved(exp_dir)["training"]["precision"]
 
 
-def forget(exp_dir: Path) -> None:
+def remove_earlier(exp_dir: Path) -> None:
     """Remove what an earlier training left, which would pass for this one's if it were stopped."""
     shutil.rmtree(exp_dir / "checkpoints", ignore_errors=True)
     shutil.rmtree(exp_dir / "tensorboard", ignore_errors=True)

@@ -134,14 +134,14 @@ def test_a_file_of_levels_of_another_kind_is_named(tmp_path, monkeypatch, spoil,
      "utterance,seconds,level\nx,1,nan\n", "utterance,seconds,level\nx,1\n"],
 )  # fmt: skip
 def test_a_damaged_table_of_known_levels_is_named(tmp_path, text):
-    genuine = load("wsj0-2mix", "genuine")
+    microphone = load("wsj0-2mix", "microphone")
     path = tmp_path / "known_levels.csv"
     path.write_bytes(text.encode("latin-1"))
     if text == "utterance\n":
-        assert genuine.read_known(path) == {}
+        assert microphone.read_known(path) == {}
         return
-    with pytest.raises(genuine.RecipeError, match="known_levels.csv: not ") as error:
-        genuine.read_known(path)
+    with pytest.raises(microphone.RecipeError, match="known_levels.csv: not ") as error:
+        microphone.read_known(path)
     assert "\n" not in str(error.value)
 
 

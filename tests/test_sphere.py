@@ -24,10 +24,10 @@ from wsj0_tree import (
 @pytest.fixture
 def modules(monkeypatch):
     monkeypatch.syspath_prepend(str(CORPUS / "local"))
-    import genuine
+    import microphone
     import sphere
 
-    return sphere, genuine
+    return sphere, microphone
 
 
 @pytest.mark.parametrize(
@@ -90,17 +90,17 @@ def test_a_header_without_a_length_is_named(tmp_path, modules):
 )
 def test_the_second_microphone_is_told_by_its_levels(tmp_path, modules, scale, stretch, right):
     """Speech as long as the known recordings at their levels, 6 dB below, and of other lengths."""
-    _, genuine = modules
-    known = pd.read_csv(genuine.KNOWN_LEVELS).head(genuine.MIN_COUNT)
+    _, microphone = modules
+    known = pd.read_csv(microphone.KNOWN_LEVELS).head(microphone.MIN_COUNT)
     for row in known.itertuples():
         signal = syllables(row.seconds * stretch, 120, 3)
-        level = genuine.active_level(signal, 8000, band_pass=True)
+        level = microphone.active_level(signal, 8000, band_pass=True)
         signal = signal * np.sqrt(row.level / level) * scale
         soundfile.write(tmp_path / f"{row.utterance}.wav", signal, 8000, subtype="FLOAT")
     listed = [f"{name}.wav" for name in known["utterance"]]
     if right:
-        genuine.check_levels(listed, tmp_path)
+        microphone.check_levels(listed, tmp_path)
     else:
         with pytest.raises(RecipeError, match=r"8 recordings that are known are off by 6.0 dB"):
-            genuine.check_levels(listed, tmp_path)
-    genuine.check_levels(listed[1:], tmp_path)  # too few to say
+            microphone.check_levels(listed, tmp_path)
+    microphone.check_levels(listed[1:], tmp_path)  # too few to say

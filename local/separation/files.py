@@ -137,7 +137,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def alone(folder: Path, doing: str) -> Iterator[None]:
+def exclusive(folder: Path, doing: str) -> Iterator[None]:
     """Keep other processes from doing the same in a folder while the block runs.
 
     Where one is at it, perhaps left by a run that was killed, this waits for it, and says so.

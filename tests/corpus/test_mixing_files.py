@@ -18,7 +18,7 @@ from separation.corpus.lists import list_path, read_list
 from separation.corpus.mixing import mix_split
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
-from separation.files import alone
+from separation.files import exclusive
 from separation.process import run_command
 from tiny_corpus import RATE, make_sources
 
@@ -113,7 +113,7 @@ def test_processes_that_a_killed_run_left_are_waited_for(tmp_path):
     (tmp_path / ".mixing-left").mkdir()
     (tmp_path / ".mixing-left" / "0.f32").write_bytes(b"half")
     command = [sys.executable, "-c", MIXES, tmp_path]
-    with alone(tmp_path, "mixing"):
+    with exclusive(tmp_path, "mixing"):
         run = subprocess.Popen(command, cwd=LOCAL, stderr=subprocess.PIPE, text=True)
         assert "waiting for it" in run.stderr.readline()
         assert not (tmp_path / "out").exists()

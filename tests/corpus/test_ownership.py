@@ -175,7 +175,7 @@ def test_others_files_are_named_in_one_line(tmp_path, capsys):
 # --- corpora of versions that kept no record
 
 
-def forget(folder):
+def remove_earlier(folder):
     """Make a corpus one of a version that kept no record."""
     for path in folder.rglob(".made"):
         path.unlink()
@@ -185,7 +185,7 @@ def test_a_corpus_without_record_is_made_again(tmp_path):
     """Its tables, recordings, lists, mixtures and manifests count as made; the rest does not."""
     make_corpus(tmp_path, N_MIXTURES)
     before = tree(tmp_path)
-    forget(tmp_path)
+    remove_earlier(tmp_path)
     mine = ["sources/f1/mine.wav", "lists/mix_2_spk_dev.txt", "wav8k/min/tr/mix/mine.wav"]
     for name in mine:
         write(tmp_path / name, "mine")
@@ -206,7 +206,7 @@ def test_a_corpus_without_record_is_made_again(tmp_path):
 
 def test_mixtures_of_a_killed_stage_1_without_record_are_made_again(tmp_path):
     make_sources(tmp_path, N_MIXTURES)
-    forget(tmp_path)
+    remove_earlier(tmp_path)
     line = read_list(list_path(tmp_path, 2, "tr"), 2)[0]
     half = write(tmp_path / "out" / "tr" / "mix" / f"{line.mixture_id}.wav", "half")
     assert mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 1).mixtures == 4

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from convert import Job, convert_all
 from discs import Discs, find, search
-from genuine import check_levels
+from microphone import check_levels
 from official_lists import check_official, gather
 from separation.config import Conf
 from separation.corpus.lists import (

@@ -17,7 +17,7 @@ from joblib import delayed
 from tqdm import tqdm
 
 from separation.corpus.audio import read_audio
-from separation.corpus.expected import check_expected
+from separation.corpus.completeness import check_expected
 from separation.corpus.layout import Corpus
 from separation.corpus.lists import SPLITS, ListLine, Utterance, list_path, read_sources, read_split
 from separation.corpus.problems import Problems

@@ -30,7 +30,7 @@ from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_split
 from separation.corpus.wav16 import read_wav16, write_wav16
 from separation.errors import RecipeError
-from separation.files import alone, writing
+from separation.files import exclusive, writing
 from separation.process import parallel
 
 PEAK = 0.9
@@ -166,7 +166,7 @@ def mix_split(
         for path in line.paths:
             where.setdefault(path, line.where)
     known = None if levels is None else known_levels(where, levels, problems)
-    with alone(corpus.data_dir, "mixing"):
+    with exclusive(corpus.data_dir, "mixing"):
         _clear_caches(corpus.data_dir)
         with tempfile.TemporaryDirectory(
             dir=corpus.data_dir, prefix=CACHE, ignore_cleanup_errors=True

@@ -1,6 +1,6 @@
 """``block.c``, compiled for this processor when it is first needed.
 
-Entry points: :func:`computes`, whether it can be; :func:`block_forward`, :func:`block_backward`.
+Entry points: :func:`is_available`, :func:`block_forward`, :func:`block_backward`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Weights:
     padding: int
 
 
-def computes(dtype: torch.dtype, real: torch.dtype) -> bool:
+def is_available(dtype: torch.dtype, real: torch.dtype) -> bool:
     """Whether matrices of one type can be computed here with weights of another."""
     return dtype in DEFINED and DEFINED[dtype][1] == real and library(dtype) is not None
 
