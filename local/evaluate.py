@@ -39,8 +39,8 @@ from separation.models.architecture import architecture
 from separation.models.complexity import count_macs, count_parameters, in_ms
 from separation.models.registry import build_model
 from separation.models.shelf import SHELF, find_system
+from separation.provenance import commit_name
 from separation.stages import Stage, evaluation_settings, lock
-from separation.training.progress import commit_name
 
 
 def main() -> None:

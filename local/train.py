@@ -12,9 +12,10 @@ from separation.config import Conf, load_config, load_resolved, save_resolved
 from separation.corpus.layout import Corpus
 from separation.corpus.manifest import read_fingerprint
 from separation.options import location_keys
+from separation.provenance import write_environment
 from separation.stages import Stage, train_settings
 from separation.tables import TRAINING_LOGS
-from separation.training.progress import is_first_process, set_up_logging, write_environment
+from separation.training.progress import is_first_process, set_up_logging
 from separation.training.resume import check_resume
 from separation.training.trainer import Training
 

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import fast_bss_eval
 import numpy as np
 import pesq
 from pystoi import stoi
@@ -68,6 +67,8 @@ def sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     Raises:
         MetricError: the equations of the filter have no solution.
     """
+    import fast_bss_eval  # imports Torch, which readers of results do without
+
     try:
         with np.errstate(divide="ignore"):
             # Without pairwise=True it fails under numpy 2.

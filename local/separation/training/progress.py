@@ -1,26 +1,19 @@
-"""Records of a training: ``train.log``, ``training_log.csv`` and ``environment.txt``."""
+"""Log of a training: ``train.log``, and ``training_log.csv`` with a row an epoch."""
 
 from __future__ import annotations
 
 import logging
-import os
-import platform
-import subprocess
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.utilities import rank_zero_only
 
-from separation.config import ROOT
 from separation.files import atomic_path
-from separation.process import command_line
 from separation.training.system import SeparationSystem
 
 log = logging.getLogger("separation")
@@ -113,38 +106,3 @@ def set_up_logging(log_file: Path) -> None:
     for handler in (logging.StreamHandler(), logging.FileHandler(log_file)):
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(handler)
-
-
-def write_environment(path: Path, fingerprint: str) -> None:
-    """Write down versions, commit, command line and the fingerprint of the data."""
-    packages = ("asteroid", "torch", "pytorch-lightning", "numpy", "pandas", "pb_bss_eval")
-    lines = [
-        f"command: {command_line()}",
-        f"commit: {commit_name()}",
-        f"data: {fingerprint}",
-        f"python: {platform.python_version()}",
-        *(f"{name}: {version(name)}" for name in packages),
-        f"machine: {platform.platform()}, {os.cpu_count()} cores",
-        f"accelerator: {torch.cuda.get_device_name() if torch.cuda.is_available() else 'none'}",
-    ]
-    with atomic_path(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def commit_name() -> str:
-    """Short hash of the recipe's commit, with ``-dirty`` for changes on top; empty outside git.
-
-    Results are no changes: every run writes the tables again.
-    """
-    git = ["git", "-C", str(ROOT)]
-    try:
-        name, changes = (
-            subprocess.run([*git, *command], capture_output=True, text=True, check=True).stdout
-            for command in (
-                ["rev-parse", "--short", "HEAD"],
-                ["status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"],
-            )
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return name.strip() + ("-dirty" if changes else "")

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from separation.training import progress
+from separation import provenance
 
 
 def test_the_commit_tells_of_changes_but_not_of_results(tmp_path, monkeypatch):
@@ -14,17 +14,17 @@ def test_the_commit_tells_of_changes_but_not_of_results(tmp_path, monkeypatch):
     (recipe / "results").mkdir(parents=True)
     (recipe / "code.py").write_text("1")
     (recipe / "results" / "RESULTS.md").write_text("1")
-    monkeypatch.setattr(progress, "ROOT", recipe)
-    assert progress.commit_name() == ""
+    monkeypatch.setattr(provenance, "ROOT", recipe)
+    assert provenance.commit_name() == ""
     git("init", "-q")
-    assert progress.commit_name() == ""  # no commit yet
+    assert provenance.commit_name() == ""  # no commit yet
     git("add", ".")
     git("commit", "-q", "-m", "one")
-    name = progress.commit_name()
+    name = provenance.commit_name()
     assert len(name) >= 7
     assert name.isalnum()
     (recipe / "results" / "RESULTS.md").write_text("2")
     (recipe / "untracked").write_text("2")
-    assert progress.commit_name() == name
+    assert provenance.commit_name() == name
     (recipe / "code.py").write_text("2")
-    assert progress.commit_name() == f"{name}-dirty"
+    assert provenance.commit_name() == f"{name}-dirty"
