@@ -67,6 +67,7 @@ class WholeConvTasNet(WholeMixture, ConvTasNet):
     """Asteroid's ConvTasNet for every sample of a mixture of any length, and for ragged batches."""
 
     ragged = True
+    streams = True
 
 
 class DeepConvTasNet(WholeConvTasNet):

@@ -25,9 +25,12 @@ class WholeMixture(BaseEncoderMaskerDecoder):
 
     Attributes:
         ragged: whether a batch of different lengths is separated in one go; else one by one.
+        streams: whether the network can be fed bit by bit, as long as its settings are causal
+            (:mod:`separation.models.streaming`).
     """
 
     ragged = False
+    streams = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -1,0 +1,214 @@
+"""Separation while the recording goes on. Entry point: :class:`Streamer`."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from asteroid.models import BaseModel
+from scipy.signal import lfilter
+
+from separation.errors import RecipeError
+from separation.models.streaming import make_streaming
+
+log = logging.getLogger("separation")
+LEVEL_SECONDS = 2.0  # time constant with which the gain of the sources forgets
+MOST_GAIN = 10 ** (30 / 20)  # of sources that are next to nothing
+FULL_SCALE = 2.0**15  # of 16-bit samples
+
+
+class Streamer:
+    """Feeds a causal network with samples as they come, and gives estimates as soon as possible.
+
+    ``feed`` of all samples and ``flush`` together give what the network gives for the whole
+    recording, whatever the sizes of the chunks. Estimates are ``latency`` samples behind. Memory,
+    and work for a chunk, do not depend on what came before.
+
+    A network does not keep levels. With ``level`` a gain for all sources, which changes slowly,
+    lets their sum follow the mixture (:class:`LevelFollower`).
+
+    Args:
+        model: causal, of this project; it is copied.
+        batch: streams that are separated at once.
+        level: let the sum of the sources follow the mixture.
+
+    Attributes:
+        sample_rate: of samples and estimates, Hz.
+        n_src: sources of each stream.
+        latency: samples from an output sample to the last input that it needs.
+        bad_samples: NaN and infinite samples so far; they were taken as silence.
+
+    Raises:
+        RecipeError: the network needs more than the past.
+    """
+
+    def __init__(self, model: BaseModel, batch: int = 1, level: bool = True) -> None:
+        self.network = make_streaming(model)
+        self.batch = batch
+        self.sample_rate = int(model.sample_rate)
+        self.n_src, self.latency = self.network.n_src, self.network.kernel
+        hop = self.network.stride
+        self._follower = LevelFollower(batch, hop, self.sample_rate) if level else None
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin new streams."""
+        self.network.begin(self.batch)
+        self._waiting = np.zeros((self.batch, 0), np.float32)  # input that fills no hop yet
+        self._mixture = np.zeros((self.batch, 0), np.float32)  # input without an estimate yet
+        self._given = self.bad_samples = 0
+        if self._follower:
+            self._follower.reset()
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        """Take the next samples.
+
+        Args:
+            samples: ``(batch, time)``, or ``(time,)`` of a single stream; floats of full scale 1 or
+                16-bit integers, as many as there are.
+
+        Returns:
+            float32 estimates ``(batch, source, time)`` of samples that have had none yet; their
+            time is 0 until enough samples have come.
+
+        Raises:
+            RecipeError: another shape or type.
+        """
+        samples = self._checked(samples)
+        self._mixture = np.concatenate([self._mixture, samples], 1)
+        return self._levelled(self._separate(samples))
+
+    def flush(self) -> np.ndarray:
+        """End the streams, until :meth:`reset`.
+
+        Returns:
+            the estimates that are left, ``(batch, source, time)``.
+        """
+        left, network = self._mixture.shape[1], self.network
+        if not left:
+            return self._nothing()
+        # As the network pads a whole recording: zeros up to a whole frame.
+        waiting = self._waiting.shape[1]
+        missing = -waiting % network.stride if self._given else network.kernel - waiting
+        hops = self._separate(np.zeros((self.batch, missing), np.float32))
+        with torch.inference_mode():
+            estimates = np.concatenate([hops, network.tail().numpy()], -1)
+        return self._levelled(estimates[..., :left])
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that another Streamer of the same model needs to continue from here."""
+        follower = self._follower.state if self._follower else np.zeros(0)
+        return {
+            "network": [tensor.clone() for tensor in self.network.state()],
+            "waiting": torch.from_numpy(self._waiting.copy()),
+            "mixture": torch.from_numpy(self._mixture.copy()),
+            "given": self._given,
+            "bad_samples": self.bad_samples,
+            "level": torch.from_numpy(follower.copy()),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where the Streamer was that gave the state."""
+        self.network.load_state([tensor.clone() for tensor in state["network"]])
+        self._waiting, self._mixture = state["waiting"].numpy(), state["mixture"].numpy()
+        self._given, self.bad_samples = state["given"], state["bad_samples"]
+        if self._follower:
+            self._follower.state = state["level"].numpy().copy()
+
+    def _nothing(self) -> np.ndarray:
+        return np.zeros((self.batch, self.n_src, 0), np.float32)
+
+    def _checked(self, samples: np.ndarray) -> np.ndarray:
+        """Samples as float32 ``(batch, time)``, all of them finite."""
+        samples = samples[None] if samples.ndim == 1 else samples
+        if samples.ndim != 2 or len(samples) != self.batch:
+            raise RecipeError(
+                f"samples of shape {samples.shape}; {self.batch} streams take ({self.batch}, time)"
+            )
+        if samples.dtype == np.int16:
+            return (samples / FULL_SCALE).astype(np.float32)
+        if samples.dtype.kind != "f":
+            raise RecipeError(f"samples of type {samples.dtype}; float or int16 are taken")
+        samples = samples.astype(np.float32)
+        bad = ~np.isfinite(samples)
+        if bad.any():
+            log.warning("%d samples are NaN or infinite and taken as silence", bad.sum())
+            self.bad_samples += int(bad.sum())
+            samples[bad] = 0
+        return samples
+
+    def _separate(self, samples: np.ndarray) -> np.ndarray:
+        """Estimates of the hops that are whole now."""
+        network, waiting = self.network, np.concatenate([self._waiting, samples], 1)
+        if not self._given and waiting.shape[1] >= network.kernel:
+            before = network.kernel - network.stride
+            network.start(torch.from_numpy(waiting[:, :before].copy()))
+            waiting = waiting[:, before:]
+        elif not self._given:
+            self._waiting = waiting
+            return self._nothing()
+        whole = waiting.shape[1] - waiting.shape[1] % network.stride
+        self._waiting = waiting[:, whole:].copy()
+        if not whole:
+            return self._nothing()
+        with torch.inference_mode():
+            (estimates,) = network(torch.from_numpy(waiting[:, :whole].copy()))
+        return estimates.numpy()
+
+    def _levelled(self, estimates: np.ndarray) -> np.ndarray:
+        """Estimates at their levels; the mixture that they belong to is done with."""
+        count = estimates.shape[-1]
+        mixture, self._mixture = self._mixture[:, :count], self._mixture[:, count:].copy()
+        self._given += count
+        if self._follower is None or not count:
+            return estimates
+        return self._follower(mixture, estimates)
+
+
+class LevelFollower:
+    """A gain for all sources that lets their sum follow the mixture, from the past alone.
+
+    The gain is that of least squares, ``<mixture, sum> / <sum, sum>``, over the past, which is
+    forgotten with a time constant of 2 s. It is computed for each hop, and runs in a straight line
+    from one hop to the next.
+
+    Args:
+        batch: streams.
+        hop: samples.
+        sample_rate: Hz.
+
+    Attributes:
+        state: ``(3, batch)``: both products, and the gain of the last hop, 0 before the first.
+    """
+
+    def __init__(self, batch: int, hop: int, sample_rate: int) -> None:
+        self.batch, self.hop = batch, hop
+        self.decay = math.exp(-hop / (LEVEL_SECONDS * sample_rate))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self.state = np.zeros((3, self.batch))
+
+    def __call__(self, mixture: np.ndarray, estimates: np.ndarray) -> np.ndarray:
+        """Scale estimates ``(batch, source, time)`` of mixtures ``(batch, time)``."""
+        count = mixture.shape[1]
+        fill = [(0, 0), (0, -count % self.hop)]
+        mixed, summed = (
+            np.pad(signal.astype(np.float64), fill).reshape(self.batch, -1, self.hop)
+            for signal in (mixture, estimates.sum(1))
+        )
+        sums = np.stack([(mixed * summed).sum(-1), np.square(summed).sum(-1)])
+        sums, _ = lfilter([1], [1, -self.decay], sums, zi=self.decay * self.state[:2, :, None])
+        gains = np.divide(sums[0], sums[1], out=np.ones_like(sums[0]), where=sums[1] > 0)
+        gains = gains.clip(1 / MOST_GAIN, MOST_GAIN)
+        last = np.where(self.state[2] > 0, self.state[2], gains[:, 0])
+        steps = np.concatenate([last[:, None], gains], 1)
+        way = np.arange(1, self.hop + 1) / self.hop
+        curve = steps[:, :-1, None] + np.diff(steps)[..., None] * way
+        self.state = np.stack([sums[0, :, -1], sums[1, :, -1], gains[:, -1]])
+        curve = curve.reshape(self.batch, 1, -1)[..., :count]
+        return (estimates * curve).astype(np.float32)
