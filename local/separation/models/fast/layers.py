@@ -36,10 +36,11 @@ class FastDecoder(Decoder):
 
     def forward(self, spec: torch.Tensor, length: int | None = None) -> torch.Tensor:
         """Decode ``(..., filter, frame)`` into ``(..., time)``."""
+        if not _eager_on_cpu(spec):
+            return super().forward(spec, length)
         filters = self.get_filters()[:, 0]
         hops, rest = divmod(filters.shape[1], self.stride)
-        plain = not (rest or self.padding or self.output_padding) and spec.ndim > 3
-        if not _eager_on_cpu(spec) or not plain:
+        if rest or self.padding or self.output_padding or spec.ndim < 4:
             return super().forward(spec, length)
         flat = spec.flatten(0, -3)
         pieces = torch.bmm(filters.t().expand(len(flat), -1, -1), flat).unflatten(1, (hops, -1))
