@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from asteroid.models import BaseModel
 
 from separation.arguments import make_parser
 from separation.corpus.audio import audio_info
@@ -32,6 +33,7 @@ from separation.inference.live import (
     read_blocks,
     separate_live,
 )
+from separation.inference.onnx import OnnxStreamingNetwork, load_onnx
 from separation.inference.streaming import Streamer
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import load_model
@@ -54,7 +56,7 @@ def main() -> None:
             raise RecipeError(f"--{name} {getattr(arguments, name)}: 1 or more")
     keep_freed_memory()
     torch.set_num_threads(arguments.threads)
-    streamer = Streamer(load_model(find_system(arguments.exp_dir)), level=not arguments.no_level)
+    streamer = Streamer(open_network(arguments.exp_dir), level=not arguments.no_level)
     if arguments.source is not None and not 0 <= arguments.source <= streamer.n_src:
         raise RecipeError(f"--source {arguments.source}: from 0, the mixture, to {streamer.n_src}")
     status = Status(0.0)
@@ -73,6 +75,18 @@ def main() -> None:
     with Keys() as keys, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C and kill end it
         separate_live(separator, blocks, sinks, status, Reporter(keys, speaker).report)
     finish(status, streamer, files)
+
+
+def open_network(system: Path) -> BaseModel | OnnxStreamingNetwork:
+    """The network of a trained system, or of a streaming ONNX file."""
+    if system.suffix != ".onnx":
+        return load_model(find_system(system))
+    network = load_onnx(system)
+    if not isinstance(network, OnnxStreamingNetwork):
+        raise RecipeError(
+            f"{system}: not a streaming file; local/export.py --kind streaming makes one"
+        )
+    return network
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -15,6 +15,8 @@ from separation.models.bfloat16 import in_bfloat16, is_faster
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import load_model
 
+SHORT = 1000  # samples, of silence that shows how many sources there are
+
 
 class Separator:
     """Separates recordings; the sources keep their levels against each other.
@@ -41,13 +43,13 @@ class Separator:
         self.bf16 = bf16
         self.model = model.eval().to(self.device)
         self.sample_rate = int(model.sample_rate)
-        self.n_src = self._forward(np.zeros(self.sample_rate)).shape[0]
+        self.n_src = self._forward(np.zeros(SHORT)).shape[0]
 
     @classmethod
     def from_experiment(
         cls, exp_dir: Path, device: str | torch.device = "cpu", precision: str = "fp32"
     ) -> Separator:
-        """Load the best model of an experiment folder.
+        """Load the model of an experiment folder, or an ONNX file.
 
         ``precision`` is ``fp32``, ``bf16`` or ``auto``, what is faster on the device.
         From here on the process keeps the memory that is freed, for the next recording.
@@ -58,7 +60,14 @@ class Separator:
         keep_freed_memory()
         device = torch.device(device)
         bf16 = is_faster(device) if precision == "auto" else precision == "bf16"
-        return cls(load_model(exp_dir), device, bf16)
+        if exp_dir.suffix != ".onnx":
+            return cls(load_model(exp_dir), device, bf16)
+        from separation.inference.onnx import OnnxNetwork, load_onnx  # a second to import
+
+        network = load_onnx(exp_dir)
+        if not isinstance(network, OnnxNetwork):
+            raise RecipeError(f"{exp_dir}: a streaming file; local/live.py takes it")
+        return cls(network)
 
     def separate(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """Separate one recording.

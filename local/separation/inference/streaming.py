@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,33 @@ MOST_GAIN = 10 ** (30 / 20)  # of sources that are next to nothing
 FULL_SCALE = 2.0**15  # of 16-bit samples
 
 
+class HopByHop(Protocol):
+    """What :class:`Streamer` needs of a network: a StreamingNetwork, or one in an ONNX file."""
+
+    kernel: int
+    stride: int
+    n_src: int
+    sample_rate: int
+
+    def begin(self, batch: int) -> None:
+        """Forget all that was seen."""
+
+    def start(self, wav: torch.Tensor) -> None:
+        """Take the samples before the first whole frame."""
+
+    def __call__(self, wav: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Separate the next hops."""
+
+    def tail(self) -> torch.Tensor:
+        """Estimates after the last hop if no frame follows."""
+
+    def state(self) -> list[torch.Tensor]:
+        """All that is kept from one call to the next."""
+
+    def load_state(self, state: Sequence[torch.Tensor]) -> None:
+        """Continue from a state."""
+
+
 class Streamer:
     """Feeds a causal network with samples as they come, and gives estimates as soon as possible.
 
@@ -31,7 +59,7 @@ class Streamer:
     lets their sum follow the mixture (:class:`LevelFollower`).
 
     Args:
-        model: causal, of this project; it is copied.
+        model: causal, of this project, which is copied; or a streaming ONNX file.
         batch: streams that are separated at once.
         level: let the sum of the sources follow the mixture.
 
@@ -45,10 +73,11 @@ class Streamer:
         RecipeError: the network needs more than the past.
     """
 
-    def __init__(self, model: BaseModel, batch: int = 1, level: bool = True) -> None:
-        self.network = make_streaming(model)
+    def __init__(self, model: BaseModel | HopByHop, batch: int = 1, level: bool = True) -> None:
+        is_module = isinstance(model, torch.nn.Module)
+        self.network: HopByHop = make_streaming(model) if is_module else model
         self.batch = batch
-        self.sample_rate = int(model.sample_rate)
+        self.sample_rate = self.network.sample_rate
         self.n_src, self.latency = self.network.n_src, self.network.kernel
         hop = self.network.stride
         self._follower = LevelFollower(batch, hop, self.sample_rate) if level else None

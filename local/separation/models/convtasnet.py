@@ -123,8 +123,9 @@ class DeepConvTasNet(WholeConvTasNet):
 
     def forward_decoder(self, masked_tf_rep: torch.Tensor) -> torch.Tensor:
         """Decode ``(batch, source, filter, frame)`` into ``(batch, source, time)``."""
-        deep = self.deep_decoder(masked_tf_rep.flatten(0, 1))
-        return super().forward_decoder(deep.unflatten(0, masked_tf_rep.shape[:2]))
+        batch, source, channel, frame = masked_tf_rep.shape
+        deep = self.deep_decoder(masked_tf_rep.reshape(batch * source, channel, frame))
+        return super().forward_decoder(deep.reshape(batch, source, channel, frame))
 
     def get_model_args(self) -> dict[str, Any]:
         """The arguments that make this network again."""

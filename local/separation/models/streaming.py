@@ -69,11 +69,13 @@ class StreamedDecoder(Streamed, Decoder):
     def forward(self, spec: torch.Tensor, length: int | None = None) -> torch.Tensor:
         """Decode ``(batch, source, filter, n)`` into ``(batch, source, n stride)``."""
         (tail,) = self.kept
-        summed = F.conv_transpose1d(spec.flatten(0, 1), self.get_filters(), stride=self.stride)
-        done = spec.shape[-1] * self.stride
+        batch, source, channel, frame = spec.shape
+        each = spec.reshape(batch * source, channel, frame)
+        summed = F.conv_transpose1d(each, self.get_filters(), stride=self.stride)
+        done = frame * self.stride
         summed = summed + F.pad(tail, (0, summed.shape[-1] - tail.shape[-1]))
         self.kept = (summed[..., done:],)
-        return summed[..., :done].reshape(*spec.shape[:2], done)
+        return summed[..., :done].reshape(batch, source, done)
 
 
 class StreamedConv1d(Streamed, nn.Conv1d):
@@ -129,6 +131,7 @@ class StreamingNetwork(nn.Module):
         kernel: length of the encoder's filters, samples.
         stride: samples of a hop.
         n_src: sources.
+        sample_rate: Hz.
     """
 
     def __init__(self, network: BaseEncoderMaskerDecoder) -> None:
@@ -137,6 +140,7 @@ class StreamingNetwork(nn.Module):
         filterbank = network.encoder.filterbank
         self.kernel, self.stride = int(filterbank.kernel_size), int(filterbank.stride)
         self.n_src = int(network.masker.n_src)
+        self.sample_rate = int(network.sample_rate)
         self.begin(1)
 
     def begin(self, batch: int) -> None:
@@ -174,6 +178,16 @@ class StreamingNetwork(nn.Module):
         masks = self.network.forward_masker(frames)
         estimates = self.network.forward_decoder(self.network.apply_masks(frames, masks))
         return (estimates, *self.state()) if kept else (estimates,)
+
+    @property
+    def decoder_state(self) -> int:
+        """Place of the decoder's sums in :meth:`state`."""
+        before = 0
+        for layer in self._layers():
+            if layer is self.network.decoder:
+                break
+            before += len(layer.kept)
+        return before
 
     def state(self) -> list[torch.Tensor]:
         """What all layers keep, in their order."""
