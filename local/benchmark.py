@@ -4,6 +4,7 @@ training    a training step against Asteroid's network, loss and optimizer
 inference   separation against Asteroid's network
 loading     loaders of training chunks against one that reads as Asteroid's LibriMix does
 mixing      stage 1 against a loop of soundfile and scipy.resample_poly
+streaming   a stream in short calls against separating its receptive field at every call
 
 The tables are in Markdown. Ratios hold where absolute figures drift; keep the machine quiet.
 """
@@ -23,7 +24,8 @@ from benchmarking.backends import BACKENDS, check_backends
 from benchmarking.loading import compare_loading
 from benchmarking.mixing import compare_mixing
 from benchmarking.networks import Work, compare_inference, compare_training
-from separation.config import load_config
+from benchmarking.streaming import compare_streaming
+from separation.config import Conf, load_config
 from separation.errors import RecipeError
 from separation.inference.separator import pick_device
 
@@ -62,6 +64,11 @@ def main() -> None:
         help="other ways to compute the network, to be timed, too; openvino and onnxruntime ask for"
         " their packages to be installed, compile for some minutes of patience",
     )
+    streaming = commands.add_parser("streaming")
+    streaming.add_argument("--tag", nargs="+", default=["causal"], help="causal systems")
+    streaming.add_argument("--call_ms", type=float, default=10, help="sound in a call, ms")
+    streaming.add_argument("--seconds", type=float, default=10, help="of sound")
+    streaming.add_argument("overrides", nargs="*", help="key=value of the YAML, after --")
     mixing = commands.add_parser("mixing")
     mixing.add_argument("--mixtures", type=int, default=1000, help="length of the list")
     for command in (commands.choices["loading"], mixing):
@@ -79,6 +86,11 @@ def run(arguments: argparse.Namespace) -> str:
         raise RecipeError(f"--chunk_size {arguments.chunk_size}: {SHORTEST_CHUNK} samples or more")
     if arguments.command == "mixing":
         return compare_mixing(arguments.mixtures, arguments.nj, arguments.dir)
+    if arguments.command == "streaming":
+        for name in ("call_ms", "seconds"):
+            if not getattr(arguments, name) > 0:
+                raise RecipeError(f"--{name} {getattr(arguments, name)}: more than 0")
+        return compare_streaming(load_systems(arguments), arguments.call_ms, arguments.seconds)
     check_backends(getattr(arguments, "backends", []))
     work = Work(arguments.batch_size, arguments.chunk_size, arguments.repetitions)
     if arguments.command == "loading":
@@ -86,12 +98,17 @@ def run(arguments: argparse.Namespace) -> str:
     work = replace(work, device=pick_device(arguments.device))
     if work.device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32, as Asteroid's convolutions are run
-    systems = {
-        tag: load_config("espeak-2mix", tag, None, arguments.overrides) for tag in arguments.tag
-    }
+    systems = load_systems(arguments)
     if arguments.command == "training":
         return compare_training(systems, work, arguments.peer)
     return compare_inference(systems, work, arguments.peer, arguments.backends)
+
+
+def load_systems(arguments: argparse.Namespace) -> dict[str, Conf]:
+    """Configurations of the systems that the command line names."""
+    return {
+        tag: load_config("espeak-2mix", tag, None, arguments.overrides) for tag in arguments.tag
+    }
 
 
 if __name__ == "__main__":
