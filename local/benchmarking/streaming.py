@@ -1,7 +1,7 @@
 """Streams: what a second of sound costs, in calls of a few milliseconds.
 
-Entry point: :func:`compare_streaming`. Each contender has the machine and its cache for itself, as a
-stream has, so the machine has to be quiet.
+Entry point: :func:`compare_streaming`. Each contender has the machine and its cache for itself, as
+a stream has, so the machine has to be quiet.
 """
 
 from __future__ import annotations
