@@ -67,10 +67,11 @@ def test_a_stream_equals_the_whole_recording(system, batch):
 def test_a_minute_in_chunks_of_one_sample_and_more():
     model, samples = small_network("causal"), signal(60 * RATE)
     streamer, expected = Streamer(model, level=False), offline(model, samples)
-    assert_equal(streamed(streamer, samples, [8]), expected)
-    short = samples[:, :2000]
-    streamer.reset()
-    assert_equal(streamed(streamer, short, [1]), offline(model, short))
+    assert_equal(streamed(streamer, samples, [80]), expected)
+    for size, length in ((8, 16000), (1, 2000)):
+        streamer.reset()
+        short = samples[:, :length]
+        assert_equal(streamed(streamer, short, [size]), offline(model, short))
 
 
 @given(sizes=st.lists(st.integers(0, 300), min_size=1, max_size=30))
