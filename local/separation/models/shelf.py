@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from separation.config import load_resolved, save_resolved
 from separation.errors import RecipeError, nearest
 from separation.files import check_name, first_there
 from separation.models.registry import MODEL_FILES, load_model, save_model
@@ -17,6 +18,13 @@ from separation.tables import TRAINING_LOGS
 from separation.tree import ROOT
 
 SHELF = ROOT / "pretrained"
+LOCATIONS = (
+    "corpus.corpus_dir",
+    "corpus.lists",
+    "corpus.speakers",
+    "corpus.levels_file",
+    "training.init",
+)
 LARGEST_FILE = 8_000_000  # bytes of a model that is committed
 
 
@@ -83,7 +91,12 @@ def put_on_shelf(exp_dir: Path, name: str, shelf: Path = SHELF) -> Path:
         size = path.stat().st_size / 1e6
         path.unlink()
         raise RecipeError(f"{exp_dir}: {size:.1f} MB in float16; the shelf takes 8 MB")
-    shutil.copyfile(exp_dir / "conf.yaml", folder / "conf.yaml")
+    conf = load_resolved(exp_dir)
+    for key in LOCATIONS:  # of the machine that it was trained on
+        block, name = key.split(".")
+        if name in conf[block]:
+            conf[block][name] = ""
+    save_resolved(conf, folder / "conf.yaml")
     log = first_there(exp_dir, TRAINING_LOGS)
     if log:
         shutil.copyfile(log, folder / TRAINING_LOGS[0])
