@@ -49,7 +49,7 @@ def main() -> None:
     exp_dir = find_system(arguments.exp_dir)
     name = check_name(exp_dir.resolve().name, str(exp_dir))
     # A model of the shelf is evaluated like an experiment, in a folder of exp/.
-    shelved = exp_dir.parent == SHELF
+    shelved = exp_dir.resolve().parent == SHELF.resolve()
     out_dir = ROOT / "exp" / f"{SHELF.name}_{name}" if shelved else exp_dir
     default = exp_dir / "results.csv" if shelved else ROOT / "results" / f"{name}.csv"
     path = arguments.results or default

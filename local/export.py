@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from separation.corpus.layout import Corpus
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
 from separation.evaluation.metrics import evaluate_mixture
+from separation.inference.live import LiveSeparator
 from separation.inference.onnx import (
     OnnxNetwork,
     OnnxStreamingNetwork,
@@ -55,26 +57,25 @@ def main() -> None:
     exp_dir = find_system(arguments.exp_dir)
     model, conf = load_model(exp_dir), load_resolved(exp_dir)
     facts = {"licence": arguments.licence, "trained_on": conf["corpus"]["name"]}
+    length = None if arguments.length is None else round(arguments.length * model.sample_rate)
+    if length is not None and length < 1:
+        raise RecipeError(f"--length {arguments.length}: more than 0 seconds")
+    mixtures = scoring_mixtures(conf, arguments.data_dir) if arguments.int8 else []
     path.parent.mkdir(parents=True, exist_ok=True)
-    if arguments.kind == "streaming":
-        error = export_streaming(model, path, facts)
-    else:
-        length = None
-        if arguments.length is not None:
-            length = round(arguments.length * model.sample_rate)
-        if length is not None and length < 1:
-            raise RecipeError(f"--length {arguments.length}: more than 0 seconds")
-        error = export_offline(model, path, length, facts)
-    print(f"{path}: differs from the network by {error:.1e} of the largest estimate")
-    if arguments.int8:
-        mixtures = scoring_mixtures(conf, arguments.data_dir)
-        before = score(load_onnx(path), mixtures)
-        quantize(path, path)
-        after = score(load_onnx(path), mixtures)
-        print(
-            f"int8: SI-SDR {after:.2f} dB, {before - after:.2f} dB less than in float32"
-            f" ({len(mixtures)} mixtures)"
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / path.name if arguments.int8 else path
+        if arguments.kind == "streaming":
+            error = export_streaming(model, plain, facts)
+        else:
+            error = export_offline(model, plain, length, facts)
+        print(f"{path}: differs from the network by {error:.1e} of the largest estimate")
+        if arguments.int8:
+            quantize(plain, path)
+            before, after = (score(load_onnx(file), mixtures) for file in (plain, path))
+            print(
+                f"int8: SI-SDR {after:.2f} dB, {before - after:.2f} dB less than in float32"
+                f" ({len(mixtures)} mixtures)"
+            )
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
@@ -84,6 +85,8 @@ Mixture = tuple[np.ndarray, np.ndarray, int]  # mixture, sources, Hz
 def scoring_mixtures(conf: dict, data_dir: Path | None) -> list[Mixture]:
     """Mixtures of tt, spread over it; those of ``pretrained/sample`` without ``data_dir``."""
     if data_dir is None:
+        if conf["corpus"]["n_src"] != 2:
+            raise RecipeError("--int8 needs --data_dir, to be scored: the sample has 2 speakers")
         folders = [path.parent for path in sorted(SHELF.glob("sample/*/mix.flac"))]
         files = [[folder / f"{name}.flac" for name in ("mix", "s1", "s2")] for folder in folders]
     else:
@@ -107,9 +110,8 @@ def score(network: OnnxNetwork | OnnxStreamingNetwork, mixtures: list[Mixture]) 
     scores = []
     for mixture, sources, rate in mixtures:
         if isinstance(network, OnnxStreamingNetwork):
-            streamer = Streamer(network)
-            parts = [streamer.feed(mixture), streamer.flush()]
-            estimates = np.concatenate(parts, -1)[0]
+            separator = LiveSeparator(Streamer(network), rate)
+            estimates = np.concatenate([separator.feed(mixture), separator.flush()], -1)
         else:
             estimates = Separator(network).separate(mixture, rate)
         scores.append(evaluate_mixture(mixture, sources, estimates, rate, ["si_sdr"]))

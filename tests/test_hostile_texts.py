@@ -10,6 +10,7 @@ import soundfile
 import mix
 from separation.corpus.lists import read_sources
 from small_corpora import Corpus, assert_one_line, contents, load
+from spoiling import dangling, folder, loop, pipe
 from tiny_corpus import make_sources
 from wsj0_tree import LISTS
 
@@ -30,26 +31,6 @@ def utf_16_without_mark(path):
 
 def nul(path):
     path.write_bytes(path.read_bytes() + b"\0\0")
-
-
-def folder(path):
-    path.unlink()
-    path.mkdir()
-
-
-def pipe(path):
-    path.unlink()
-    os.mkfifo(path)
-
-
-def loop(path):
-    path.unlink()
-    path.symlink_to(path.name)
-
-
-def dangling(path):
-    path.unlink()
-    path.symlink_to("gone")
 
 
 SPOILS = {

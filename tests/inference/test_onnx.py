@@ -12,6 +12,8 @@ import export
 import live
 import separate
 from separation.config import load_config, save_resolved
+from separation.corpus.layout import Corpus
+from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
 from separation.inference import onnx as files
 from separation.inference.onnx import export_offline, export_streaming, load_onnx
@@ -20,6 +22,7 @@ from separation.inference.streaming import Streamer
 from separation.models.registry import build_model, save_model
 from separation.process import run_command
 from small_networks import small_conf, small_network
+from tiny_corpus import make_corpus
 
 
 def speech(length, seed=0):
@@ -147,6 +150,26 @@ def test_int8_is_smaller_and_its_loss_is_said(run, experiment, tmp_path, kind):
     assert small.stat().st_size < 0.5 * plain.stat().st_size
     assert "dB less than in float32 (3 mixtures)" in said
     assert load_onnx(small).facts == load_onnx(plain).facts
+
+
+def test_int8_is_scored_on_the_evaluation_set_or_there_is_no_file(run, tmp_path):
+    make_corpus(tmp_path / "data")
+    corpus = Corpus.of(small_conf("causal"), tmp_path / "data")
+    for n_src in (2, 3):
+        model = small_network("causal", f"corpus.n_src={n_src}")
+        save_model(model, tmp_path / str(n_src) / "best_model.pth")
+        conf = small_conf("causal", f"corpus.n_src={n_src}")
+        save_resolved(conf, tmp_path / str(n_src) / "conf.yaml")
+    exporting = ["-o", tmp_path / "a.onnx", "--int8", "--exp_dir"]
+    says = run(export, *exporting, tmp_path / "3")[0]
+    assert says == "error: --int8 needs --data_dir, to be scored: the sample has 2 speakers"
+    says = run(export, *exporting, tmp_path / "2", "--data_dir", tmp_path / "none")[0]
+    assert "tt.csv: no such file; stage 2 makes it" in says
+    assert not (tmp_path / "a.onnx").exists()
+    status, said = run(export, *exporting, tmp_path / "2", "--data_dir", tmp_path / "data")
+    assert status == 0
+    count = len(read_manifest(corpus.manifest("tt"), 2))
+    assert f"dB less than in float32 ({count} mixtures)" in said
 
 
 @pytest.mark.parametrize(

@@ -132,11 +132,13 @@ def test_the_shelf_is_listed(capsys, monkeypatch):
     assert capsys.readouterr().out == describe_shelf() + "\n"
 
 
-def test_a_shelved_model_is_evaluated_beside_the_experiments(world, own_shelf, monkeypatch):
+@pytest.mark.parametrize("named", ["mine", "pretrained/mine", "./pretrained/mine"])
+def test_a_shelved_model_is_evaluated_beside_the_experiments(world, own_shelf, monkeypatch, named):
+    monkeypatch.chdir(own_shelf.parent)
     put_on_shelf(world.exp_dir, "mine", own_shelf)
     monkeypatch.setattr(evaluate, "SHELF", own_shelf)
     monkeypatch.setattr(evaluate, "ROOT", world.root)
-    arguments = ["--exp_dir", "mine", "--data_dir", str(world.data_dir), "--", "nj=1"]
+    arguments = ["--exp_dir", named, "--data_dir", str(world.data_dir), "--", "nj=1"]
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments])
     evaluate.main()
     (row,) = pd.read_csv(own_shelf / "mine" / "results.csv").query("subset == 'all'").itertuples()

@@ -58,7 +58,7 @@ def export_offline(
     with atomic_path(path) as temporary, torch.inference_mode():
         _export(model, (wav,), temporary, ["wav"], ["estimates"], axes)
         _describe(temporary, model, facts)
-        network = OnnxNetwork(temporary)
+        network = OnnxNetwork(*_open(temporary))
         lengths = (length,) if length else (8000, 8001, 40, 12345)
         error = max(_error(model, network, wav_of) for wav_of in map(_noise, lengths))
         _check(error, path)
@@ -83,7 +83,7 @@ def export_streaming(model: BaseModel, path: Path, facts: dict[str, Any]) -> flo
         wav = torch.randn(1, 3 * network.stride)
         _export(network, (wav, *state), temporary, ["wav", *names], ["estimates", *new], axes)
         _describe(temporary, model, facts)
-        streamed = OnnxStreamingNetwork(temporary)
+        streamed = OnnxStreamingNetwork(*_open(temporary))
         found, expected = (_stream(n, _noise(8000)) for n in (streamed, make_streaming(model)))
         error = float((found - expected).abs().max() / expected.abs().max())
         _check(error, path)
@@ -110,7 +110,10 @@ def load_onnx(path: Path) -> OnnxNetwork | OnnxStreamingNetwork:
         RecipeError: no such file, or not such a file.
     """
     require_file(path, "local/export.py makes it")
-    return OnnxStreamingNetwork(path) if _facts(path)["kind"] == "streaming" else OnnxNetwork(path)
+    session, facts = _open(path)
+    if facts["kind"] == "streaming":
+        return OnnxStreamingNetwork(session, facts)
+    return OnnxNetwork(session, facts)
 
 
 class OnnxNetwork(torch.nn.Module):
@@ -121,9 +124,9 @@ class OnnxNetwork(torch.nn.Module):
         sample_rate: Hz.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, facts: dict[str, Any]) -> None:
         super().__init__()
-        self.facts, self.session = _facts(path), _session(path)
+        self.facts, self.session = facts, session
         self.sample_rate = self.facts["sample_rate"]
 
     def forward(self, wav: torch.Tensor) -> torch.Tensor:
@@ -154,8 +157,8 @@ class OnnxStreamingNetwork:
         n_src: sources.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.facts, self.session = _facts(path), _session(path)
+    def __init__(self, session: onnxruntime.InferenceSession, facts: dict[str, Any]) -> None:
+        self.facts, self.session = facts, session
         self.sample_rate, self.n_src = self.facts["sample_rate"], self.facts["n_src"]
         self.kernel, self.stride = self.facts["kernel"], self.facts["stride"]
         self._inputs = self.session.get_inputs()[1:]
@@ -228,27 +231,24 @@ def _describe(path: Path, model: BaseModel, facts: dict[str, Any]) -> None:
     onnx.save(content, str(path))
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    """Metadata of a file.
+def _open(path: Path) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:
+    """Open a file; returns what runs it, and its metadata.
 
     Raises:
         RecipeError: not an ONNX file, or not one of this project.
     """
-    try:
-        found = _session(path).get_modelmeta().custom_metadata_map[METADATA]
-        return dict(json.loads(found))
-    except (KeyError, ValueError) as error:
-        raise RecipeError(f"{path}: not written by local/export.py") from error
-
-
-def _session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime has many kinds of its own
         raise RecipeError(f"{path}: not an ONNX file that can be run here") from error
+    try:
+        return session, json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
+    except (KeyError, ValueError) as error:
+        raise RecipeError(f"{path}: not written by local/export.py") from error
 
 
 def _noise(length: int) -> torch.Tensor:

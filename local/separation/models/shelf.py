@@ -14,17 +14,11 @@ from separation.config import load_resolved, save_resolved
 from separation.errors import RecipeError, nearest
 from separation.files import check_name, first_there
 from separation.models.registry import MODEL_FILES, load_model, save_model
+from separation.options import location_keys
 from separation.tables import TRAINING_LOGS
 from separation.tree import ROOT
 
 SHELF = ROOT / "pretrained"
-LOCATIONS = (
-    "corpus.corpus_dir",
-    "corpus.lists",
-    "corpus.speakers",
-    "corpus.levels_file",
-    "training.init",
-)
 LARGEST_FILE = 8_000_000  # bytes of a model that is committed
 
 
@@ -92,10 +86,9 @@ def put_on_shelf(exp_dir: Path, name: str, shelf: Path = SHELF) -> Path:
         path.unlink()
         raise RecipeError(f"{exp_dir}: {size:.1f} MB in float16; the shelf takes 8 MB")
     conf = load_resolved(exp_dir)
-    for key in LOCATIONS:  # of the machine that it was trained on
-        block, name = key.split(".")
-        if name in conf[block]:
-            conf[block][name] = ""
+    for key in location_keys(conf["corpus"]["name"]) | {"corpus.levels_file"}:
+        conf["corpus"][key.removeprefix("corpus.")] = ""  # of the machine that it was trained on
+    conf["training"]["init"] = ""
     save_resolved(conf, folder / "conf.yaml")
     log = first_there(exp_dir, TRAINING_LOGS)
     if log:

@@ -7,6 +7,7 @@ its weights are the same tensors. Work and memory of a call depend on its own fr
 from __future__ import annotations
 
 import copy
+from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -22,7 +23,7 @@ from separation.errors import RecipeError
 EPS = 1e-8  # of Asteroid's norms
 
 
-class Streamed:
+class Streamed(metaclass=ABCMeta):
     """A layer that keeps some tensors from one call to the next.
 
     Attributes:
@@ -33,13 +34,13 @@ class Streamed:
     kept: tuple[torch.Tensor, ...]
     copies = 1
 
+    @abstractmethod
     def begin(self, batch: int) -> None:
         """Forget all that was seen.
 
         Args:
             batch: streams that are computed at once.
         """
-        raise NotImplementedError
 
 
 class StreamedEncoder(Streamed, Encoder):
