@@ -24,8 +24,10 @@ check shellcheck scripts find . \( -path './.venv*' -o -path ./data -o -path ./e
   \( -name '*.sh' -o -path ./.ci/run \) -exec shellcheck -x {} +
 read -ra compiler <<<"${CC:-cc}"
 for numbers in FLOAT BFLOAT16 DOUBLE; do
-  check warnings "block.c, $numbers" "${compiler[@]}" "-D$numbers" -Wall -Wextra -Werror -fopenmp -c \
-    -o /dev/null local/separation/models/fast/block.c
+  for source in local/separation/models/fast/*.c; do
+    check warnings "${source##*/}, $numbers" "${compiler[@]}" "-D$numbers" -Wall -Wextra -Werror \
+      -fopenmp -c -o /dev/null "$source"
+  done
 done
 check pytest "$*" pytest -q -n auto "$@"
 

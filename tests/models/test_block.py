@@ -78,15 +78,17 @@ def check(stock, x, by_layers=False):
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 7, 8, 9, 50])
 @pytest.mark.parametrize("skip", [0, 6])
-def test_lengths_around_the_reach_of_the_taps(frames, skip):
-    check(make_block(skip), torch.randn(3, 5, frames, dtype=torch.float64))
+@pytest.mark.parametrize("norm", ["gLN", "cgLN"])
+def test_lengths_around_the_reach_of_the_taps(norm, frames, skip):
+    check(make_block(skip, norm=norm), torch.randn(3, 5, frames, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("taps", "dilation"), [(1, 1), (3, 1), (5, 2), (4, 2)])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("slope", [0.25, -0.4, 2.0])
-def test_taps_slopes_and_padding(taps, dilation, slope, causal):
-    block = make_block(taps=taps, dilation=dilation, slope=slope, causal=causal)
+@pytest.mark.parametrize("norm", ["gLN", "cgLN"])
+def test_taps_slopes_and_padding(norm, taps, dilation, slope, causal):
+    block = make_block(taps=taps, dilation=dilation, slope=slope, norm=norm, causal=causal)
     cut_to_nothing = causal and taps == 1  # by Asteroid, x[..., :-0]
     if not cut_to_nothing:
         check(block, torch.randn(2, 5, 40, dtype=torch.float64))
@@ -100,8 +102,9 @@ def test_a_slope_of_0_which_leaves_nothing_of_what_it_takes():
 
 
 @pytest.mark.parametrize("frames", [1024, 1025, 2500])
-def test_rows_of_more_than_a_stretch(frames):
-    check(make_block(dilation=300), torch.randn(2, 5, frames, dtype=torch.float64))
+@pytest.mark.parametrize("norm", ["gLN", "cgLN"])
+def test_rows_of_more_than_a_stretch(norm, frames):
+    check(make_block(dilation=300, norm=norm), torch.randn(2, 5, frames, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("batch", "frames"), [(1, 33), (1, 32), (2, 33)])
@@ -126,15 +129,18 @@ def test_large_products(monkeypatch, skip, batch, frames):
     check(make_block(skip), x)
 
 
-@pytest.mark.parametrize(("norm", "causal"), [("cgLN", True), ("cLN", False)])
-def test_other_norms_are_left_to_the_layers(norm, causal):
-    block = make_block(norm=norm, causal=causal)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_other_norms_are_left_to_the_layers(mixed):
+    block = make_block(norm="cLN")
+    if mixed:
+        block.shared_block[2] = make_block(norm="gLN").shared_block[2]
     check(block, torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
 
 
-def test_gradients_are_the_derivatives():
+@pytest.mark.parametrize("norm", ["gLN", "cgLN"])
+def test_gradients_are_the_derivatives(norm):
     """Asteroid's have no part in this."""
-    fast = speed_up(make_block())
+    fast = speed_up(make_block(norm=norm))
     x = torch.randn(2, 5, 11, dtype=torch.float64, requires_grad=True)
     names, values = zip(*fast.named_parameters(), strict=True)
 
@@ -181,8 +187,9 @@ def test_layers_that_are_watched_compute():
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_number_of_threads_changes_nothing(threads):
-    fast, x = speed_up(make_block()), torch.randn(2, 5, 400, dtype=torch.float64)
+@pytest.mark.parametrize("norm", ["gLN", "cgLN"])
+def test_the_number_of_threads_changes_nothing(norm, threads):
+    fast, x = speed_up(make_block(norm=norm)), torch.randn(2, 5, 400, dtype=torch.float64)
     before = torch.get_num_threads()
     expected = [outputs(fast, x), *gradients(fast, x)]
     try:
@@ -226,9 +233,10 @@ def test_products_that_are_small_or_in_line_stay_products(monkeypatch):
 
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("skip", [0, 6])
-def test_in_bfloat16(skip, batch):
+@pytest.mark.parametrize("norm", ["gLN", "cgLN"])
+def test_in_bfloat16(norm, skip, batch):
     """Near what float64 gives, statistics in float32, gradients of weights in float32."""
-    stock = make_block(skip, slope=0.9).float()  # few inputs are rounded across a kink
+    stock = make_block(skip, norm=norm, slope=0.9).float()  # few inputs are rounded across a kink
     x = torch.randn(batch, 5, 400).bfloat16().float()
     exact, fast = copy.deepcopy(stock).double(), speed_up(copy.deepcopy(stock))
     with torch.autocast("cpu", torch.bfloat16):
@@ -278,3 +286,24 @@ def test_statistics_of_minutes_stay_right():
     assert (gain - 2).abs().max() < 1e-4
     assert (shift - 1).abs().max() < 1e-4
     assert (z[0, :, :1000] - ((x[0, :, :1000] - mean) / deviation)).abs().max() < 1e-4
+
+
+def test_cumulative_statistics_of_minutes_stay_right():
+    """In float32, over 4 million frames whose mean is three standard deviations."""
+    torch.manual_seed(0)
+    ones, zeros = torch.ones(8), torch.zeros(8)
+    weights = native.Weights(
+        *(zeros, torch.ones(1), ones, zeros, torch.ones(8, 1, 1), zeros, torch.ones(1)),
+        *(ones, zeros, 1, 0, "cumulative"),
+    )
+    x = torch.randn(1, 8, 4_000_000) + 3
+    z, _, (found,), _ = native.block_forward(x.clone(), weights)
+    exact, row = [], x[0].double()
+    count = 8 * torch.arange(1, x.shape[2] + 1)
+    for _ in range(2):
+        mean = row.sum(0).cumsum(0) / count
+        scale = (row.square().sum(0).cumsum(0) / count - mean.square() + 1e-8).rsqrt()
+        row = (row - mean) * scale
+        exact += [mean, scale]
+    torch.testing.assert_close(found, torch.stack(exact), rtol=2e-6, atol=1e-6)
+    assert (z[0] - row).abs().max() < 5e-6

@@ -19,15 +19,18 @@ from separation.models.fast.native import (
     block_forward,
     is_available,
 )
-from separation.models.fast.norms import FusedGlobLN
+from separation.models.fast.norms import FusedGlobLN, SteadyCumLN
+
+FOLDED = {FusedGlobLN: "global", SteadyCumLN: "cumulative"}
 
 
 class FoldedBlock(Conv1DBlock):
-    """Asteroid's block; its second norm is folded into the matmuls after it.
+    """Asteroid's block; gain and bias of its second norm are folded into the matmuls after it.
 
     A global norm scales and shifts each channel. The convolutions after it can do that with their
-    own weights, so the norm costs its statistics alone, forward and backward. All that is between
-    the matmuls is compiled for the processor; where that cannot be done, and for other norms,
+    own weights, so the norm costs its statistics alone, forward and backward. Of a cumulative norm,
+    which scales and shifts each frame, too, that holds for gain and bias. All that is between the
+    matmuls is compiled for the processor; where that cannot be done, and for other norms,
     Asteroid's layers do it.
     """
 
@@ -40,7 +43,7 @@ class FoldedBlock(Conv1DBlock):
         ways = [self.res_conv, self.skip_conv] if self.skip_out_chan else [self.res_conv]
         out = _Block.apply(
             x,
-            (depthwise.dilation[0], depthwise.padding[0]),
+            (depthwise.dilation[0], depthwise.padding[0], FOLDED[type(norm)]),
             *(pointwise.weight, pointwise.bias, prelu.weight, norm.gamma, norm.beta),
             *(depthwise.weight, depthwise.bias, next_prelu.weight),
             *(next_norm.gamma, next_norm.beta),
@@ -62,7 +65,8 @@ class FoldedBlock(Conv1DBlock):
         sides = 1 if self.shared_block[3] is not depthwise else 2
         reach = (depthwise.kernel_size[0] - 1) * depthwise.dilation[0]
         return (
-            all(type(module) is FusedGlobLN for module in (norm, next_norm))
+            type(norm) is type(next_norm)
+            and type(norm) in FOLDED
             and all(isinstance(p, nn.PReLU) and p.num_parameters == 1 for p in prelus)
             and abs(next_prelu.weight.item()) > TINY_SLOPE
             and sides * depthwise.padding[0] == reach  # as many frames out as in
@@ -94,17 +98,17 @@ class _Block(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, reach: tuple[int, int], *parameters: torch.Tensor
+        ctx: Any, x: torch.Tensor, kind: tuple[int, int, str], *parameters: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         dtype = precision(x)
         with torch.autocast("cpu", enabled=False):
             x = x.to(dtype)
-            weight, weights, ways = _sorted(reach, parameters)
+            weight, weights, ways = _sorted(kind, parameters)
             y = matmul(weight, x).contiguous()
             *kept, scaling = block_forward(y, weights)
             gain, shift = scaling.unbind(1)
             out = [mix(w * gain[:, None], b + shift @ w.t(), kept[0]) for w, b in ways]
-        ctx.reach = reach
+        ctx.kind = kind
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, scaling, y, *kept, *parameters)
         return tuple(out)
@@ -119,7 +123,7 @@ class _Block(torch.autograd.Function):
 def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:
     """Of what :class:`_Block` took."""
     x, scaling, y, z, positive, moments, *parameters = ctx.saved_tensors
-    weight, weights, ways = _sorted(ctx.reach, parameters)
+    weight, weights, ways = _sorted(ctx.kind, parameters)
     gain, shift = scaling.unbind(1)
     grad, of_ways = None, list[torch.Tensor | None]()
     # Of what the second norm gives: sums of its gradient over frames, and of that times z.
@@ -153,12 +157,12 @@ def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.
 
 
 def _sorted(
-    reach: tuple[int, int], parameters: Sequence[torch.Tensor]
+    kind: tuple[int, int, str], parameters: Sequence[torch.Tensor]
 ) -> tuple[torch.Tensor, Weights, list[tuple[torch.Tensor, torch.Tensor]]]:
     """Weight of the first matmul, weights up to the last ones, and those with their biases."""
     weight, bias, slope, gamma, beta, filters, filter_bias = parameters[:7]
     next_slope, next_gamma, next_beta, *ways = parameters[7:]
     norms = (next_slope, next_gamma, next_beta)
-    between = Weights(bias, slope, gamma, beta, filters, filter_bias, *norms, *reach)
+    between = Weights(bias, slope, gamma, beta, filters, filter_bias, *norms, *kind)
     mixing = [(w[:, :, 0], b) for w, b in zip(ways[::2], ways[1::2], strict=True)]
     return weight[:, :, 0], between, mixing

@@ -1,4 +1,4 @@
-"""``block.c``, compiled for this processor when it is first needed.
+"""``global_norm.c`` and ``cumulative_norm.c``, compiled for this processor when first needed.
 
 Entry points: :func:`is_available`, :func:`block_forward`, :func:`block_backward`.
 """
@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 
 log = logging.getLogger("separation")
-SOURCE = Path(__file__).with_name("block.c")
+NORMS = ("global", "cumulative")
+SOURCES = [Path(__file__).with_name(f"{norm}_norm.c") for norm in NORMS]
 FLAGS = "-O3 -march=native -fno-math-errno -fno-trapping-math -fopenmp -fPIC".split()
 DEFINED = {  # for matrices of a type; and the type that it is computed with
     torch.float32: ([], torch.float32),
@@ -26,7 +27,8 @@ DEFINED = {  # for matrices of a type; and the type that it is computed with
     torch.float64: (["-DDOUBLE"], torch.float64),
 }
 POINTERS = "bias gamma beta filters filter_bias next_gamma next_beta".split()  # struct weights
-OF_FILTER = 8  # the enumeration in block.c
+OF_FILTER = 8  # the enumeration in rows.h
+ROWS = (5, 7)  # of scratch memory at the most: of each thread, and shared ones
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Weights:
         next_beta: its bias.
         dilation: of the convolution, frames.
         padding: zeros before the first frame; as many are after the last as keep the length.
+        norm: of both norms: ``global``, over all frames, or ``cumulative``, up to each frame.
     """
 
     bias: torch.Tensor
@@ -59,6 +62,7 @@ class Weights:
     next_beta: torch.Tensor
     dilation: int
     padding: int
+    norm: str = "global"
 
 
 def is_available(dtype: torch.dtype, real: torch.dtype) -> bool:
@@ -68,25 +72,26 @@ def is_available(dtype: torch.dtype, real: torch.dtype) -> bool:
 
 @cache
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    """Compile and load ``block.c`` for matrices of a type; None where that cannot be done.
+    """Compile and load the sources for matrices of a type; None where that cannot be done.
 
-    It takes half a second, so nothing is kept that might not fit the next processor. OpenMP is left
+    It takes a second, so nothing is kept that might not fit the next processor. OpenMP is left
     to be found among what Torch has loaded, so that both have the same threads.
     """
     compiler = (os.environ.get("CC") or "cc").split()
     try:
         # On some file systems a library that is loaded cannot be removed.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            made = [f"{folder}/block.o", f"{folder}/block.so"]
+            objects = [source.with_suffix(".o").name for source in SOURCES]
             for arguments in (
-                [*FLAGS, *DEFINED[dtype][0], "-c", str(SOURCE), "-o", made[0]],
-                ["-shared", made[0], "-o", made[1], "-lm"],
+                [*FLAGS, *DEFINED[dtype][0], "-c", *map(str, SOURCES)],
+                ["-shared", *objects, "-o", "block.so", "-lm"],
             ):
-                subprocess.run([*compiler, *arguments], check=True, capture_output=True, text=True)
-            return ctypes.CDLL(made[1])
+                command = [*compiler, *arguments]
+                subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+            return ctypes.CDLL(f"{folder}/block.so")
     except (OSError, subprocess.CalledProcessError) as error:
         what = getattr(error, "stderr", "").strip() or str(error)
-        log.info("%s is not used: %s", SOURCE.name, what.splitlines()[0])
+        log.info("the compiled block is not used: %s", what.splitlines()[0])
         return None
 
 
@@ -98,17 +103,23 @@ def block_forward(x: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, ...]
         weights: of the block.
 
     Returns:
-        z: ``(batch, channel, frame)``, input of the second norm.
+        z: ``(batch, channel, frame)``, input of the second norm; if that is cumulative, its output
+            without gain and bias.
         positive: the same shape, where the second PReLU's input is above 0.
-        moments: ``(batch, 4)`` in float64, mean and reciprocal deviation of the first norm, then of
-            the second.
-        scaling: ``(batch, 2, channel)``, gain and shift of the second norm.
+        moments: mean and reciprocal deviation of the first norm, then of the second, in float64:
+            ``(batch, 4)``; of cumulative norms ``(batch, 4, frame)``.
+        scaling: ``(batch, 2, channel)``, gain and shift that are still to be applied to z.
     """
     z, positive = torch.empty_like(x), torch.empty_like(x, dtype=torch.uint8)
+    if weights.norm == "cumulative":
+        moments = x.new_empty(len(x), 4, x.shape[2], dtype=torch.float64)
+        _call("forward", weights, x, z, positive, moments)
+        scaling = torch.stack([weights.next_gamma, weights.next_beta]).expand(len(x), -1, -1)
+        return z, positive, moments, scaling
     moments = x.new_empty(len(x), 4, dtype=torch.float64)
     scaling = weights.gamma.new_empty(len(x), 2, x.shape[1])
     sums = x.new_empty(x.shape[1], 2, dtype=torch.float64)
-    _call("block_forward", weights, x, z, positive, moments, scaling, sums)
+    _call("forward", weights, x, z, positive, moments, scaling, sums)
     return z, positive, moments, scaling
 
 
@@ -120,7 +131,7 @@ def block_backward(
     Args:
         grad: ``(batch, channel, frame)``, of what the second norm gave; afterwards that of the
             first matmul's output.
-        sums: over frames, ``(batch, channel)``: of ``grad``, and of it times what the norm took.
+        sums: over frames, ``(batch, channel)``: of ``grad``, and of it times z.
         kept: ``x`` as block_forward left it, and what that returned, without the scaling.
         weights: of the block.
 
@@ -130,7 +141,7 @@ def block_backward(
     """
     width = OF_FILTER + weights.filters.shape[-1]
     gradients = grad.new_empty(*grad.shape[:2], width, dtype=torch.float64)
-    _call("block_backward", weights, grad, *kept, *sums, gradients)
+    _call("backward", weights, grad, *kept, *sums, gradients)
     return gradients.sum(0)
 
 
@@ -147,17 +158,17 @@ class _Weights(ctypes.Structure):
 
 
 def _call(name: str, weights: Weights, *matrices: torch.Tensor) -> None:
-    """Call a function of ``block.c``; the first of the matrices gives shape and type."""
+    """Call the function for the norm; the first of the matrices gives shape and type."""
     threads, taps = torch.get_num_threads(), weights.filters.shape[-1]
     shape = _Shape(*matrices[0].shape, taps, weights.dilation, weights.padding, threads)
     shape.slope, shape.next_slope = weights.slope.item(), weights.next_slope.item()
     real = DEFINED[matrices[0].dtype][1]
     room = matrices[0].shape[2] + (taps - 1) * weights.dilation
-    scratch = torch.empty(threads, 2, room, dtype=real)
+    scratch = torch.empty(threads * ROWS[0] + ROWS[1], room, dtype=real)
     # Held until the call is over; what is written to is contiguous as it is.
     parts = [getattr(weights, field).detach().contiguous() for field in POINTERS]
     held = [matrix.contiguous() for matrix in (*matrices, scratch)]
-    function = getattr(library(matrices[0].dtype), name)
+    function = getattr(library(matrices[0].dtype), f"{weights.norm}_{name}")
     function(shape, _Weights(*(p.data_ptr() for p in parts)), *map(_pointer, held))
 
 

@@ -1,67 +1,11 @@
-/* What Conv-TasNet's convolutional block does between its two matmuls, forward and backward.
- *
- * Matrices are (example, channel, frame), of float unless DOUBLE or BFLOAT16 is defined; bfloat16 is
- * computed with in float. A channel's frames are a row, which a processor's first caches hold, so
- * that PReLU, norm, depthwise convolution, PReLU and the sums of the next norm go over memory once or
- * twice. native.py compiles this file and calls it.
- *
- * The depthwise convolution reads the normed row at t + k dilation - padding, zeros around it; what
- * comes out is as long as the row.
+/* Conv-TasNet's block between its two matmuls, forward and backward, with global norms.
+ * native.py compiles this file and calls it.
  */
-#include <math.h>
-#include <omp.h>
-#include <string.h>
-
-#define STRETCH 1024 /* frames whose sum is taken as they come; sums of these are double */
-#define EPS 1e-8 /* of Asteroid's norms, added to variances */
-
-#ifdef BFLOAT16
-typedef float real;
-typedef unsigned short number;
-
-static inline real get(number x)
-{
-    union { unsigned bits; float value; } wide = {(unsigned)x << 16};
-    return wide.value;
-}
-
-static inline number put(real x) /* to the nearest, ties to even */
-{
-    union { float value; unsigned bits; } wide = {x};
-    return (wide.bits + 0x7fff + (wide.bits >> 16 & 1)) >> 16;
-}
-#else
-#ifdef DOUBLE
-typedef double real;
-#else
-typedef float real;
-#endif
-typedef real number;
-static inline real get(number x) { return x; }
-static inline number put(real x) { return x; }
-#endif
-
-struct shape {
-    long examples, channels, frames, taps, dilation, padding, threads;
-    double slope, next_slope; /* of the PReLUs */
-};
-
-/* Weights of a channel between the two matmuls. */
-struct weights {
-    const real *bias, *gamma, *beta, *filter, *filter_bias, *next_gamma, *next_beta;
-};
+#include "rows.h"
 
 struct sums {
     double first, square;
 };
-
-typedef unsigned char flag;
-
-static inline long smaller(long a, long b) { return a < b ? a : b; }
-
-static inline long row_room(struct shape s) { return s.frames + (s.taps - 1) * s.dilation; }
-
-static inline real prelu(real x, real slope) { return x > 0 ? x : slope * x; }
 
 /* Adds bias to x. Returns the sums of what PReLU makes of it. */
 static struct sums add_bias(number *x, long frames, real bias, real slope)
@@ -105,55 +49,6 @@ static struct sums activate(number *z, flag *positive, const real *x, long frame
     return all;
 }
 
-/* y[t] = sum_k filter[k] x[t + k dilation] */
-static void convolve(real *restrict y, const real *restrict x, const real *filter, struct shape s)
-{
-    if (s.taps == 3) {
-        const real *x1 = x + s.dilation, *x2 = x1 + s.dilation;
-        real w0 = filter[0], w1 = filter[1], w2 = filter[2];
-#pragma omp simd
-        for (long t = 0; t < s.frames; t++)
-            y[t] = w0 * x[t] + w1 * x1[t] + w2 * x2[t];
-        return;
-    }
-    memset(y, 0, s.frames * sizeof(real));
-    for (long k = 0; k < s.taps; k++) {
-        const real *shifted = x + k * s.dilation;
-        real w = filter[k];
-#pragma omp simd
-        for (long t = 0; t < s.frames; t++)
-            y[t] += w * shifted[t];
-    }
-}
-
-static double dot(const number *a, const real *b, long frames)
-{
-    double all = 0;
-    for (long start = 0; start < frames; start += STRETCH) {
-        long stop = smaller(start + STRETCH, frames);
-        real sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (long t = start; t < stop; t++)
-            sum += get(a[t]) * b[t];
-        all += sum;
-    }
-    return all;
-}
-
-static double total(const number *a, long from, long to)
-{
-    double all = 0;
-    for (long start = from; start < to; start += STRETCH) {
-        long stop = smaller(start + STRETCH, to);
-        real sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (long t = start; t < stop; t++)
-            sum += get(a[t]);
-        all += sum;
-    }
-    return all;
-}
-
 /* Mean and reciprocal deviation of an example, from the sums of its rows. */
 static void moments_of(const struct sums *rows, struct shape s, double *moments)
 {
@@ -174,7 +69,7 @@ static void moments_of(const struct sums *rows, struct shape s, double *moments)
  * scaling: out: (example, 2, channel): what the second norm multiplies with, and adds.
  * rows: room for the sums of every channel. scratch: room for two rows with zeros in every thread.
  */
-void block_forward(struct shape s, struct weights w, number *x, number *z, flag *positive,
+void global_forward(struct shape s, struct weights w, number *x, number *z, flag *positive,
                    double *moments, real *scaling, struct sums *rows, real *scratch)
 {
 #pragma omp parallel num_threads(s.threads)
@@ -214,12 +109,6 @@ void block_forward(struct shape s, struct weights w, number *x, number *z, flag 
     }
 }
 
-/* Gradients of a channel, summed over its frames. */
-enum {
-    OF_BIAS, OF_SLOPE, OF_GAMMA, OF_BETA, OF_FILTER_BIAS, OF_NEXT_SLOPE, OF_NEXT_GAMMA, OF_NEXT_BETA,
-    OF_FILTER
-};
-
 /* A norm's gradient: gain times that of what it gave, and, from its statistics, a constant and a
  * multiple of what it took. */
 struct terms {
@@ -250,7 +139,7 @@ static void back_through_filter(struct shape s, struct weights w, long c, number
                                 const number *z, const flag *positive, const real *xhat,
                                 struct terms terms, double *out)
 {
-    out[OF_NEXT_SLOPE] = out[OF_FILTER_BIAS] = out[OF_GAMMA] = out[OF_BETA] = 0;
+    out[OF_NEXT_SLOPE] = out[OF_FILTER_BIAS] = 0;
     for (long start = 0; start < s.frames; start += STRETCH) {
         long stop = smaller(start + STRETCH, s.frames);
         real slopes = 0, sum = 0, slope = s.next_slope;
@@ -266,17 +155,7 @@ static void back_through_filter(struct shape s, struct weights w, long c, number
         out[OF_NEXT_SLOPE] += slopes / s.next_slope;
         out[OF_FILTER_BIAS] += sum;
     }
-    for (long k = 0; k < s.taps; k++) {
-        /* frames from..to find a frame of the row at t + shift, the others a zero around it */
-        long shift = k * s.dilation - s.padding;
-        long from = smaller(shift < 0 ? -shift : 0, s.frames);
-        long to = shift > 0 ? s.frames - smaller(shift, s.frames) : s.frames;
-        double found = out[OF_FILTER_BIAS] - total(grad, 0, from) - total(grad, to, s.frames);
-        double with_xhat = dot(grad, xhat + k * s.dilation, s.frames);
-        out[OF_FILTER + k] = w.gamma[c] * with_xhat + w.beta[c] * found;
-        out[OF_GAMMA] += w.filter[c * s.taps + k] * with_xhat;
-        out[OF_BETA] += w.filter[c * s.taps + k] * found;
-    }
+    filter_gradients(s, w, c, grad, xhat, out);
 }
 
 /* From the input of the first norm to the matmul's output x. row: gradient, times the gain. */
@@ -302,11 +181,11 @@ static void back_through_prelu(struct shape s, number *grad, const number *x, co
 }
 
 /* grad: in: of the second norm's output, out: of the first matmul's output.
- * x, z, positive, moments: what block_forward wrote.
+ * x, z, positive, moments: what global_forward wrote.
  * total, with_z: (example, channel), sums of grad and of grad z over frames.
  * gradients: out: (example, channel, OF_FILTER + taps).
  */
-void block_backward(struct shape s, struct weights w, number *grad, const number *x, const number *z,
+void global_backward(struct shape s, struct weights w, number *grad, const number *x, const number *z,
                     const flag *positive, const double *moments, const real *total,
                     const real *with_z, double *gradients, real *scratch)
 {
