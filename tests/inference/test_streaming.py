@@ -20,6 +20,7 @@ SYSTEMS = {
     "frame norm": ("causal", "net_conf.norm=cln_frame"),
     "P 2": ("causal", "net_conf.P=2"),
     "three sources": ("causal", "corpus.n_src=3"),
+    "lookahead": ("causal", "net_conf.lookahead=5"),
     "relu": ("causal", "net_conf.activate=relu"),
     "softmax": ("causal", "net_conf.activate=softmax"),
     "deep": ("deep_causal",),

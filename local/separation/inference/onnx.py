@@ -6,8 +6,8 @@ the network; :func:`load_onnx` opens one for :class:`.separator.Separator` or
 
 A file is of one of three kinds. ``offline``: ``wav`` ``(1, time)`` of any length to ``estimates``
 ``(1, source, time)``. ``fixed``: the same for one length. ``streaming``: ``wav`` ``(1, n stride)``
-and the state before it, ``state_0``, ``state_1``, ..., to ``estimates`` of the samples ``kernel -
-stride`` earlier, and the state after it, ``new_state_0``, ...; ``state_0`` begins as the first
+and the state before it, ``state_0``, ``state_1``, ..., to ``estimates`` of the samples ``kernel +
+(lookahead - 1) stride`` earlier, and the state after it, ``new_state_0``, ...; ``state_0`` begins as the first
 ``kernel - stride`` samples, ``(1, 1, time)``, all others as zeros.
 """
 
@@ -76,7 +76,8 @@ def export_streaming(model: BaseModel, path: Path, facts: dict[str, Any]) -> flo
         "kind": "streaming",
         "kernel": network.kernel,
         "stride": network.stride,
-        "latency": network.kernel,
+        "lookahead": network.lookahead,
+        "latency": network.kernel + network.lookahead * network.stride,
         "decoder_state": network.decoder_state,
     }
     with atomic_path(path) as temporary, torch.inference_mode():
@@ -154,6 +155,7 @@ class OnnxStreamingNetwork:
         sample_rate: Hz.
         kernel: length of the encoder's filters, samples.
         stride: samples of a hop.
+        lookahead: frames that a mask comes later than its frame.
         n_src: sources.
     """
 
@@ -161,6 +163,7 @@ class OnnxStreamingNetwork:
         self.facts, self.session = facts, session
         self.sample_rate, self.n_src = self.facts["sample_rate"], self.facts["n_src"]
         self.kernel, self.stride = self.facts["kernel"], self.facts["stride"]
+        self.lookahead = self.facts["lookahead"]
         self._inputs = self.session.get_inputs()[1:]
         self.begin(1)
 

@@ -26,6 +26,7 @@ class HopByHop(Protocol):
 
     kernel: int
     stride: int
+    lookahead: int
     n_src: int
     sample_rate: int
 
@@ -78,8 +79,9 @@ class Streamer:
         self.network: HopByHop = make_streaming(model) if is_module else model
         self.batch = batch
         self.sample_rate = self.network.sample_rate
-        self.n_src, self.latency = self.network.n_src, self.network.kernel
-        hop = self.network.stride
+        self.n_src, hop = self.network.n_src, self.network.stride
+        self._ahead = self.network.lookahead * hop  # samples that come out before the first one
+        self.latency = self.network.kernel + self._ahead
         self._follower = LevelFollower(batch, hop, self.sample_rate) if level else None
         self.reset()
 
@@ -88,7 +90,8 @@ class Streamer:
         self.network.begin(self.batch)
         self._waiting = np.zeros((self.batch, 0), np.float32)  # input that fills no hop yet
         self._mixture = np.zeros((self.batch, 0), np.float32)  # input without an estimate yet
-        self._given = self.bad_samples = 0
+        self._started, self._silence = False, self._ahead
+        self.bad_samples = 0
         if self._follower:
             self._follower.reset()
 
@@ -119,10 +122,10 @@ class Streamer:
         left, network = self._mixture.shape[1], self.network
         if not left:
             return self._nothing()
-        # As the network pads a whole recording: zeros up to a whole frame.
+        # As the network pads a whole recording: zeros up to a whole frame, and those that it sees.
         waiting = self._waiting.shape[1]
-        missing = -waiting % network.stride if self._given else network.kernel - waiting
-        hops = self._separate(np.zeros((self.batch, missing), np.float32))
+        missing = -waiting % network.stride if self._started else network.kernel - waiting
+        hops = self._separate(np.zeros((self.batch, missing + self._ahead), np.float32))
         with torch.inference_mode():
             estimates = np.concatenate([hops, network.tail().numpy()], -1)
         return self._levelled(estimates[..., :left])
@@ -134,7 +137,8 @@ class Streamer:
             "network": [tensor.clone() for tensor in self.network.state()],
             "waiting": torch.from_numpy(self._waiting.copy()),
             "mixture": torch.from_numpy(self._mixture.copy()),
-            "given": self._given,
+            "started": self._started,
+            "silence": self._silence,
             "bad_samples": self.bad_samples,
             "level": torch.from_numpy(follower.copy()),
         }
@@ -143,7 +147,8 @@ class Streamer:
         """Continue where the Streamer was that gave the state."""
         self.network.load_state([tensor.clone() for tensor in state["network"]])
         self._waiting, self._mixture = state["waiting"].numpy(), state["mixture"].numpy()
-        self._given, self.bad_samples = state["given"], state["bad_samples"]
+        self._started, self._silence = state["started"], state["silence"]
+        self.bad_samples = state["bad_samples"]
         if self._follower:
             self._follower.state = state["level"].numpy().copy()
 
@@ -172,11 +177,11 @@ class Streamer:
     def _separate(self, samples: np.ndarray) -> np.ndarray:
         """Estimates of the hops that are whole now."""
         network, waiting = self.network, np.concatenate([self._waiting, samples], 1)
-        if not self._given and waiting.shape[1] >= network.kernel:
+        if not self._started and waiting.shape[1] >= network.kernel:
             before = network.kernel - network.stride
             network.start(torch.from_numpy(waiting[:, :before].copy()))
-            waiting = waiting[:, before:]
-        elif not self._given:
+            waiting, self._started = waiting[:, before:], True
+        elif not self._started:
             self._waiting = waiting
             return self._nothing()
         whole = waiting.shape[1] - waiting.shape[1] % network.stride
@@ -185,13 +190,14 @@ class Streamer:
             return self._nothing()
         with torch.inference_mode():
             (estimates,) = network(torch.from_numpy(waiting[:, :whole].copy()))
-        return estimates.numpy()
+        silent = min(whole, self._silence)
+        self._silence -= silent
+        return estimates.numpy()[..., silent:]
 
     def _levelled(self, estimates: np.ndarray) -> np.ndarray:
         """Estimates at their levels; the mixture that they belong to is done with."""
         count = estimates.shape[-1]
         mixture, self._mixture = self._mixture[:, :count], self._mixture[:, count:].copy()
-        self._given += count
         if self._follower is None or not count:
             return estimates
         return self._follower(mixture, estimates)

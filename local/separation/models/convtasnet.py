@@ -52,6 +52,8 @@ def build(settings: Settings, sample_rate: int) -> WholeConvTasNet:
             deep_dilated=settings.deep_dilated,
             deep_gate=settings.deep_gate,
         )
+    elif settings.lookahead:
+        model = LookaheadConvTasNet(**arguments, lookahead=settings.lookahead)
     else:
         model = WholeConvTasNet(**arguments)
     if settings.Sc:
@@ -68,6 +70,42 @@ class WholeConvTasNet(WholeMixture, ConvTasNet):
 
     ragged = True
     streams = True
+
+
+class LookaheadConvTasNet(WholeConvTasNet):
+    """A causal Conv-TasNet whose masks come some frames late, so that they know what follows.
+
+    The mask of a frame is what the masker gives ``lookahead`` frames later; at the end of a mixture
+    it sees that many hops of silence. The blocks stay as they are.
+
+    Args:
+        lookahead: frames.
+        **convtasnet: as :class:`asteroid.models.ConvTasNet`.
+    """
+
+    ragged = False  # the silence after a shorter mixture would need frames of its own
+
+    def __init__(self, *, lookahead: int, **convtasnet: Any) -> None:
+        super().__init__(**convtasnet)
+        self.lookahead = lookahead
+
+    def _separate(self, wav: torch.Tensor) -> torch.Tensor:
+        length, (kernel, stride) = wav.shape[-1], self._filters
+        missing = max(kernel - length, -(length - kernel) % stride)
+        ahead = nn.functional.pad(wav, (0, missing + self.lookahead * stride))
+        return super()._separate(ahead)[..., :length]
+
+    def forward_masker(self, tf_rep: torch.Tensor) -> torch.Tensor:
+        """Masks of all frames ``(batch, filter, frame)`` but the last ones, ``lookahead`` many."""
+        return super().forward_masker(tf_rep)[..., self.lookahead :]
+
+    def apply_masks(self, tf_rep: torch.Tensor, est_masks: torch.Tensor) -> torch.Tensor:
+        """Masked frames, as many as there are masks."""
+        return super().apply_masks(tf_rep[..., : est_masks.shape[-1]], est_masks)
+
+    def get_model_args(self) -> dict[str, Any]:
+        """The arguments that make this network again."""
+        return super().get_model_args() | {"lookahead": self.lookahead}
 
 
 class DeepConvTasNet(WholeConvTasNet):
@@ -184,3 +222,4 @@ def fix_norms(model: nn.Module) -> None:
 
 
 register_model(DeepConvTasNet)
+register_model(LookaheadConvTasNet)

@@ -122,22 +122,51 @@ class StreamedCumLN(Streamed, CumLN):
         return normed * self.gamma[:, None] + self.beta[:, None]
 
 
+class StreamedDelay(Streamed, nn.Module):
+    """Holds frames back until their masks come.
+
+    Args:
+        channels: of a frame.
+        delay: frames.
+    """
+
+    delayed: torch.Tensor
+
+    def __init__(self, channels: int, delay: int) -> None:
+        super().__init__()
+        self.register_buffer("delayed", torch.zeros(channels, delay), persistent=False)
+
+    def begin(self, batch: int) -> None:
+        """Forget the frames; silence is before the first one."""
+        self.kept = (self.delayed.expand(batch, -1, -1).clone(),)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Take ``(batch, channel, frame)``, give as many earlier ones."""
+        (held,) = self.kept
+        both = torch.cat([held, frames], -1)
+        self.kept = (both[..., frames.shape[-1] :],)
+        return both[..., : frames.shape[-1]]
+
+
 class StreamingNetwork(nn.Module):
     """A network of Asteroid's encoder, masker and decoder, a few hops at a time.
 
     Args:
         network: a copy that belongs to this object.
+        lookahead: frames that a mask comes later than its frame.
 
     Attributes:
         kernel: length of the encoder's filters, samples.
         stride: samples of a hop.
+        lookahead: frames; the estimates of as many hops are silence before the first one.
         n_src: sources.
         sample_rate: Hz.
     """
 
-    def __init__(self, network: BaseEncoderMaskerDecoder) -> None:
+    def __init__(self, network: BaseEncoderMaskerDecoder, lookahead: int = 0) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.lookahead = network, lookahead
+        self.delay = StreamedDelay(network.encoder.n_feats_out, lookahead) if lookahead else None
         filterbank = network.encoder.filterbank
         self.kernel, self.stride = int(filterbank.kernel_size), int(filterbank.stride)
         self.n_src = int(network.masker.n_src)
@@ -170,13 +199,15 @@ class StreamingNetwork(nn.Module):
             kept: of :meth:`state`; nothing: where the last call ended.
 
         Returns:
-            estimates ``(batch, source, n stride)`` of the samples ``kernel - stride`` earlier, and
-            with ``kept`` the state after them.
+            estimates ``(batch, source, n stride)`` of the samples ``kernel + (lookahead - 1) stride``
+            earlier, and with ``kept`` the state after them.
         """
         if kept:
             self.load_state(kept)
         frames = self.network.forward_encoder(wav[:, None])
         masks = self.network.forward_masker(frames)
+        if self.delay is not None:
+            frames = self.delay(frames)
         estimates = self.network.forward_decoder(self.network.apply_masks(frames, masks))
         return (estimates, *self.state()) if kept else (estimates,)
 
@@ -201,7 +232,7 @@ class StreamingNetwork(nn.Module):
             layer.kept = tuple(next(tensors) for _ in layer.kept)
 
     def _layers(self) -> Iterator[Streamed]:
-        return (module for module in self.network.modules() if isinstance(module, Streamed))
+        return (module for module in self.modules() if isinstance(module, Streamed))
 
 
 def make_streaming(model: BaseEncoderMaskerDecoder) -> StreamingNetwork:
@@ -212,7 +243,9 @@ def make_streaming(model: BaseEncoderMaskerDecoder) -> StreamingNetwork:
     """
     if not getattr(model, "streams", False):
         raise RecipeError(f"a {type(model).__name__} cannot stream: it needs the whole recording")
-    network = copy.deepcopy(model).eval()
+    network, lookahead = copy.deepcopy(model).eval(), getattr(model, "lookahead", 0)
+    if lookahead:
+        network.lookahead = 0  # the stream holds frames back
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.Sequential):
             for key, child in module.named_children():
@@ -236,4 +269,4 @@ def make_streaming(model: BaseEncoderMaskerDecoder) -> StreamingNetwork:
     for name, module in network.named_modules():
         if isinstance(module, Streamed) and name.startswith(("decoder", "deep_decoder")):
             module.copies = network.masker.n_src
-    return StreamingNetwork(network)
+    return StreamingNetwork(network, lookahead)

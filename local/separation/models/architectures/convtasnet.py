@@ -38,6 +38,8 @@ class Settings(Architecture):
         activate: of the mask: ``sigmoid``; ``relu``, without an upper bound; ``softmax``, whose
             masks add up to 1, so that no noise is left out.
         causal: nothing looks ahead, latency L; needs ``norm: cln`` or ``cln_frame``.
+        lookahead: of a causal network: frames that a mask knows of what follows; each adds a hop,
+            L/2 samples, to the latency.
         padding: of convolutions over frames: ``symmetric``: half of what they see is to come;
             ``left``: all of it is past; ``auto``: left if causal, else symmetric.
         deep_layers: convolutions after the encoder, and as many before the decoder.
@@ -58,6 +60,7 @@ class Settings(Architecture):
     affine: bool = True
     activate: str = "sigmoid"
     causal: bool = False
+    lookahead: int = 0
     padding: str = "auto"
     deep_layers: int = 0
     deep_kernel: int = 3
@@ -66,14 +69,14 @@ class Settings(Architecture):
 
     rules: ClassVar[dict[str, Rule]] = {
         **dict.fromkeys(("N", "L", "B", "H", "P", "X", "R", "deep_kernel"), SIZE),
-        **dict.fromkeys(("Sc", "deep_layers"), Number(0)),
+        **dict.fromkeys(("Sc", "lookahead", "deep_layers"), Number(0)),
         "norm": OneOf(tuple(NORMS)),
         "activate": OneOf(("sigmoid", "relu", "softmax")),
         "padding": OneOf(("auto", "symmetric", "left")),
         "deep_gate": OneOf(("prelu", "glu")),
     }
     added: ClassVar[tuple[str, ...]] = (
-        *("affine", "padding"),
+        *("affine", "lookahead", "padding"),
         *("deep_layers", "deep_kernel", "deep_dilated", "deep_gate"),
     )
 
@@ -100,6 +103,12 @@ class Settings(Architecture):
             raise RecipeError(
                 "net_conf.causal is true, but net_conf.padding 'symmetric' looks ahead;"
                 " set net_conf.padding: left"
+            )
+
+        if self.lookahead and (not self.causal or self.deep_layers):
+            raise RecipeError(
+                f"net_conf.lookahead is {self.lookahead}; it is for causal networks without"
+                " deep_layers: set net_conf.causal: true, or lookahead: 0"
             )
 
     def build(self, sample_rate: int) -> WholeConvTasNet:
@@ -135,9 +144,9 @@ class Settings(Architecture):
         """Samples from an output sample to the last input that it depends on.
 
         The filters that overlap an output sample need L samples; convolutions that look ahead need
-        half of the frames that they see on top.
+        half of the frames that they see on top; masks that wait for frames add those.
         """
         if self.norm == "gln":
             return None
-        ahead = 0 if self.pads_left else (self.frames_seen - 1) // 2
+        ahead = self.lookahead if self.pads_left else (self.frames_seen - 1) // 2
         return ahead * self.stride + self.L
