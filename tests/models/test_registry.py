@@ -86,6 +86,11 @@ def test_cln_is_cumulative_and_the_model_does_not_look_ahead():
             "net_conf.causal=true net_conf.norm=cln net_conf.padding=symmetric",
             "net_conf.padding 'symmetric' looks ahead; set net_conf.padding: left",
         ),
+        ("net_conf.lookahead=2", "net_conf.lookahead is 2; it is for causal networks"),
+        (
+            "net_conf.lookahead=2 net_conf.causal=true net_conf.norm=cln net_conf.deep_layers=1",
+            "net_conf.lookahead is 2; it is for causal networks without deep_layers",
+        ),
         ("net_conf.padding=lefft", r"net_conf.padding is 'lefft': .* \(did you mean 'left'\?\)"),
         ("net_conf.deep_gate=gru", r"net_conf.deep_gate is 'gru': .* \(did you mean 'glu'\?\)"),
         ("net_conf.deep_layers=-1", "net_conf.deep_layers is -1"),

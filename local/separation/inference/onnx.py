@@ -6,9 +6,9 @@ the network; :func:`load_onnx` opens one for :class:`.separator.Separator` or
 
 A file is of one of three kinds. ``offline``: ``wav`` ``(1, time)`` of any length to ``estimates``
 ``(1, source, time)``. ``fixed``: the same for one length. ``streaming``: ``wav`` ``(1, n stride)``
-and the state before it, ``state_0``, ``state_1``, ..., to ``estimates`` of the samples ``kernel +
-(lookahead - 1) stride`` earlier, and the state after it, ``new_state_0``, ...; ``state_0`` begins as the first
-``kernel - stride`` samples, ``(1, 1, time)``, all others as zeros.
+and the state before it, ``state_0``, ``state_1``, ..., to ``estimates`` of the samples ``kernel -
+stride`` and ``lookahead`` hops earlier, and the state after it, ``new_state_0``, ...; ``state_0``
+begins as the first ``kernel - stride`` samples, ``(1, 1, time)``, all others as zeros.
 """
 
 from __future__ import annotations

@@ -199,8 +199,8 @@ class StreamingNetwork(nn.Module):
             kept: of :meth:`state`; nothing: where the last call ended.
 
         Returns:
-            estimates ``(batch, source, n stride)`` of the samples ``kernel + (lookahead - 1) stride``
-            earlier, and with ``kept`` the state after them.
+            estimates ``(batch, source, n stride)`` of the samples ``kernel - stride`` and
+            ``lookahead`` hops earlier, and with ``kept`` the state after them.
         """
         if kept:
             self.load_state(kept)
