@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import torch
 from asteroid.models import BaseModel
 
 from separation.config import Conf
@@ -31,5 +33,19 @@ def load_initial(model: BaseModel, conf: Conf) -> None:
             f" set corpus.sample_rate={rate:g}, or start from random weights"
         )
     advice = f"training.init needs the net_conf of {folder / 'conf.yaml'}"
-    check_state(trained.state_dict(), model.state_dict(), folder, advice)
-    model.load_state_dict(trained.state_dict())
+    state = _renamed(trained.state_dict(), model.state_dict())
+    check_state(state, model.state_dict(), folder, advice)
+    model.load_state_dict(state)
+
+
+def _renamed(state: dict[str, torch.Tensor], like: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """Weights under the names of another network's.
+
+    Asteroid has one name more around the depthwise convolutions of causal networks, so that those
+    may start from networks that are not causal, and the other way round.
+    """
+    plain, causal = "shared_block.3.", "shared_block.3.0."
+    wanted = plain if any(name.endswith(f"{plain}weight") for name in like) else causal
+    return {
+        name.replace(causal, plain).replace(plain, wanted): value for name, value in state.items()
+    }
