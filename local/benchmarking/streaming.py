@@ -22,6 +22,7 @@ from separation.inference.streaming import Streamer
 from separation.models.architecture import architecture
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import build_model
+from separation.models.streaming import make_streaming
 from separation.report.tables import markdown
 
 WARM_UP = 10  # calls that are not counted
@@ -29,7 +30,7 @@ COLUMNS = ["stream", "real-time factor", "worst call to median"]
 
 
 def compare_streaming(systems: dict[str, Conf], call_ms: float, seconds: float) -> str:
-    """Time calls of the Streamer, in PyTorch and as ONNX, and of the naive way.
+    """Time calls of the Streamer, compiled, in PyTorch and as ONNX, and of the naive way.
 
     The naive way separates as many samples as the receptive field has, and the new ones, at every
     call, and keeps the estimates of the new ones.
@@ -53,7 +54,8 @@ def compare_streaming(systems: dict[str, Conf], call_ms: float, seconds: float) 
             path = Path(folder) / "stream.onnx"
             export_streaming(model, path, {})
             ways: dict[str, Callable[[np.ndarray], object]] = {
-                "PyTorch": Streamer(model).feed,
+                "this project": Streamer(model).feed,
+                "PyTorch": Streamer(make_streaming(model)).feed,
                 "ONNX Runtime": Streamer(load_onnx(path)).feed,
                 "naive": naive(model, architecture(conf).receptive_field),
             }

@@ -203,9 +203,9 @@ def test_the_number_of_threads_changes_nothing(norm, threads):
 
 @pytest.fixture
 def compiled_anew():
-    native.library.cache_clear()
+    native.compiled.cache_clear()
     yield
-    native.library.cache_clear()
+    native.compiled.cache_clear()
 
 
 @pytest.mark.usefixtures("compiled_anew")

@@ -13,6 +13,7 @@ from asteroid.models import BaseModel
 from scipy.signal import lfilter
 
 from separation.errors import RecipeError
+from separation.models.fast.stream import compile_stream
 from separation.models.streaming import make_streaming
 
 log = logging.getLogger("separation")
@@ -60,7 +61,8 @@ class Streamer:
     lets their sum follow the mixture (:class:`LevelFollower`).
 
     Args:
-        model: causal, of this project, which is copied; or a streaming ONNX file.
+        model: causal, of this project, which is copied and compiled if it can be; or what such a
+            copy or a streaming ONNX file has become.
         batch: streams that are separated at once.
         level: let the sum of the sources follow the mixture.
 
@@ -75,8 +77,8 @@ class Streamer:
     """
 
     def __init__(self, model: BaseModel | HopByHop, batch: int = 1, level: bool = True) -> None:
-        is_module = isinstance(model, torch.nn.Module)
-        self.network: HopByHop = make_streaming(model) if is_module else model
+        whole = isinstance(model, BaseModel)
+        self.network: HopByHop = compile_stream(make_streaming(model)) if whole else model
         self.batch = batch
         self.sample_rate = self.network.sample_rate
         self.n_src, hop = self.network.n_src, self.network.stride
@@ -222,6 +224,7 @@ class LevelFollower:
     def __init__(self, batch: int, hop: int, sample_rate: int) -> None:
         self.batch, self.hop = batch, hop
         self.decay = math.exp(-hop / (LEVEL_SECONDS * sample_rate))
+        self.way = np.arange(1, hop + 1) / hop  # from one gain to the next
         self.reset()
 
     def reset(self) -> None:
@@ -231,19 +234,21 @@ class LevelFollower:
     def __call__(self, mixture: np.ndarray, estimates: np.ndarray) -> np.ndarray:
         """Scale estimates ``(batch, source, time)`` of mixtures ``(batch, time)``."""
         count = mixture.shape[1]
-        fill = [(0, 0), (0, -count % self.hop)]
-        mixed, summed = (
-            np.pad(signal.astype(np.float64), fill).reshape(self.batch, -1, self.hop)
-            for signal in (mixture, estimates.sum(1))
-        )
-        sums = np.stack([(mixed * summed).sum(-1), np.square(summed).sum(-1)])
+        if count % self.hop:
+            fill = [(0, 0), (0, -count % self.hop)]
+            mixture, estimates = np.pad(mixture, fill), np.pad(estimates, [(0, 0), *fill])
+        mixed = mixture.reshape(self.batch, -1, self.hop)
+        summed = estimates.sum(1, dtype=np.float64).reshape(mixed.shape)
+        sums = np.empty((2, *mixed.shape[:2]))
+        np.einsum("bht,bht->bh", mixed, summed, out=sums[0])
+        np.einsum("bht,bht->bh", summed, summed, out=sums[1])
         sums, _ = lfilter([1], [1, -self.decay], sums, zi=self.decay * self.state[:2, :, None])
         gains = np.divide(sums[0], sums[1], out=np.ones_like(sums[0]), where=sums[1] > 0)
-        gains = gains.clip(1 / MOST_GAIN, MOST_GAIN)
-        last = np.where(self.state[2] > 0, self.state[2], gains[:, 0])
-        steps = np.concatenate([last[:, None], gains], 1)
-        way = np.arange(1, self.hop + 1) / self.hop
-        curve = steps[:, :-1, None] + np.diff(steps)[..., None] * way
-        self.state = np.stack([sums[0, :, -1], sums[1, :, -1], gains[:, -1]])
-        curve = curve.reshape(self.batch, 1, -1)[..., :count]
-        return (estimates * curve).astype(np.float32)
+        gains = np.minimum(np.maximum(gains, 1 / MOST_GAIN), MOST_GAIN)
+        before = np.empty_like(gains)
+        before[:, 0] = np.where(self.state[2] > 0, self.state[2], gains[:, 0])
+        before[:, 1:] = gains[:, :-1]
+        curve = before[..., None] + (gains - before)[..., None] * self.way
+        self.state = np.concatenate([sums[..., -1], gains[None, :, -1]])
+        scaled = estimates * curve.reshape(self.batch, 1, -1)
+        return scaled[..., :count].astype(np.float32)

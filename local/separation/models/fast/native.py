@@ -1,6 +1,7 @@
 """``global_norm.c`` and ``cumulative_norm.c``, compiled for this processor when first needed.
 
-Entry points: :func:`is_available`, :func:`block_forward`, :func:`block_backward`.
+Entry points: :func:`is_available`, :func:`block_forward`, :func:`block_backward`, and
+:func:`compiled` for other C files.
 """
 
 from __future__ import annotations
@@ -70,28 +71,34 @@ def is_available(dtype: torch.dtype, real: torch.dtype) -> bool:
     return dtype in DEFINED and DEFINED[dtype][1] == real and library(dtype) is not None
 
 
-@cache
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    """Compile and load the sources for matrices of a type; None where that cannot be done.
+    """The functions for matrices of a type; None where they cannot be compiled."""
+    return compiled(tuple(SOURCES), tuple(DEFINED[dtype][0]))
 
-    It takes a second, so nothing is kept that might not fit the next processor. OpenMP is left
-    to be found among what Torch has loaded, so that both have the same threads.
+
+@cache
+def compiled(sources: tuple[Path, ...], options: tuple[str, ...] = ()) -> ctypes.CDLL | None:
+    """Compile and load C files; None where that cannot be done, which is logged.
+
+    It takes a second, so nothing is kept that might not fit the next processor. OpenMP is left to
+    be found among what Torch has loaded, so that both have the same threads.
     """
     compiler = (os.environ.get("CC") or "cc").split()
+    objects = [source.with_suffix(".o").name for source in sources]
     try:
         # On some file systems a library that is loaded cannot be removed.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            objects = [source.with_suffix(".o").name for source in SOURCES]
             for arguments in (
-                [*FLAGS, *DEFINED[dtype][0], "-c", *map(str, SOURCES)],
-                ["-shared", *objects, "-o", "block.so", "-lm"],
+                [*FLAGS, *options, "-c", *map(str, sources)],
+                ["-shared", *objects, "-o", "all.so", "-lm"],
             ):
                 command = [*compiler, *arguments]
                 subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-            return ctypes.CDLL(f"{folder}/block.so")
+            return ctypes.CDLL(f"{folder}/all.so")
     except (OSError, subprocess.CalledProcessError) as error:
         what = getattr(error, "stderr", "").strip() or str(error)
-        log.info("the compiled block is not used: %s", what.splitlines()[0])
+        names = " and ".join(source.name for source in sources)
+        log.info("%s: not compiled, done without: %s", names, what.splitlines()[0])
         return None
 
 
