@@ -199,6 +199,9 @@ def test_loaders_are_compared_with_asteroid_s(monkeypatch, capsys, tmp_path):
         run(monkeypatch, "loading", *options, "--chunk_size", "90000")
 
 
+WAYS = ("this project", "PyTorch", "ONNX Runtime", "naive")
+
+
 def test_streams_are_compared_with_the_naive_way(monkeypatch, capsys):
     tiny = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
     run(monkeypatch, "streaming", "--seconds", "0.1", "--", *tiny)
@@ -206,7 +209,7 @@ def test_streams_are_compared_with_the_naive_way(monkeypatch, capsys):
     table = table_of(lines)
     assert table[0] == ["stream", "real-time factor", "worst call to median"]
     names = [row[0] for row in table[2:]]
-    assert names == [f"causal, {way}" for way in ("PyTorch", "ONNX Runtime", "naive")]
+    assert names == [f"causal, {way}" for way in WAYS]
     assert all(float(row[1]) > 0 and float(row[2]) >= 1 for row in table[2:])
     assert lines[-1] == "Calls of 10 ms, 1 thread."
     with pytest.raises(RecipeError, match="--call_ms 0.0: more than 0"):
