@@ -34,6 +34,7 @@ from separation.inference.live import (
     separate_live,
 )
 from separation.inference.onnx import OnnxStreamingNetwork, load_onnx
+from separation.inference.segments import SegmentStreamer
 from separation.inference.streaming import Streamer
 from separation.models.fast import keep_freed_memory
 from separation.models.registry import load_model
@@ -56,7 +57,7 @@ def main() -> None:
             raise RecipeError(f"--{name} {getattr(arguments, name)}: 1 or more")
     keep_freed_memory()
     torch.set_num_threads(arguments.threads)
-    streamer = Streamer(open_network(arguments.exp_dir), level=not arguments.no_level)
+    streamer = open_streamer(arguments)
     if arguments.source is not None and not 0 <= arguments.source <= streamer.n_src:
         raise RecipeError(f"--source {arguments.source}: from 0, the mixture, to {streamer.n_src}")
     status = Status(0.0)
@@ -75,6 +76,30 @@ def main() -> None:
     with Keys() as keys, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C and kill end it
         separate_live(separator, blocks, sinks, status, Reporter(keys, speaker).report)
     finish(status, streamer, files)
+
+
+def open_streamer(arguments: argparse.Namespace) -> Streamer | SegmentStreamer:
+    """What separates a stream: hop by hop, or with --lookahead_ms in segments.
+
+    Raises:
+        RecipeError: a system that needs more than the past without a lookahead, or the other way
+            round.
+    """
+    network, ahead = open_network(arguments.exp_dir), arguments.lookahead_ms
+    try:
+        streamer = Streamer(network, level=not arguments.no_level)
+    except RecipeError as error:
+        if ahead is None:
+            advice = "--lookahead_ms 1000 lets it wait for what follows"
+            raise RecipeError(f"{error}; {advice}") from None
+    else:
+        if ahead is not None:
+            raise RecipeError("--lookahead_ms is for systems that are not causal; this one is")
+        return streamer
+    samples = round(ahead / 1000 * network.sample_rate)
+    if samples < 2:
+        raise RecipeError(f"--lookahead_ms {ahead:g}: 1 or more")
+    return SegmentStreamer(network, samples)
 
 
 def open_network(system: Path) -> BaseModel | OnnxStreamingNetwork:
@@ -110,6 +135,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--mixdown", action="store_true", help="average the channels")
     parser.add_argument(
         "--frames_per_call", type=int, default=480, help="samples that are waited for (default 480)"
+    )
+    parser.add_argument(
+        "--lookahead_ms",
+        type=float,
+        metavar="MS",
+        help="let a system that is not causal wait for so much of what follows",
     )
     parser.add_argument("--threads", type=int, default=1, help="of the network (default 1)")
     parser.add_argument("--no_level", action="store_true", help="leave levels as the network gives")
@@ -157,7 +188,9 @@ class Reporter:
             print(f"\r{status.line()}", end="", file=sys.stderr, flush=True)
 
 
-def finish(status: Status, streamer: Streamer, files: GrowingFiles | None) -> None:
+def finish(
+    status: Status, streamer: Streamer | SegmentStreamer, files: GrowingFiles | None
+) -> None:
     """Say how it went, and where the files are."""
     print(f"\r{status.line().strip()}" if sys.stderr.isatty() else status.line().strip())
     if streamer.bad_samples:

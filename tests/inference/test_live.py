@@ -235,9 +235,30 @@ def test_what_cannot_be_is_refused_in_one_line(run, tmp_path, monkeypatch, optio
 def test_a_network_that_is_not_causal_is_refused(run, experiment, tmp_path):
     save_model(small_network("small"), experiment / "best_model.pth")
     soundfile.write(tmp_path / "talk.wav", signal_of(800), 8000)
-    status, _ = run("--simulate", tmp_path / "talk.wav", "-o", tmp_path / "out")
+    options = ("--simulate", tmp_path / "talk.wav", "-o", tmp_path / "out")
+    status, _ = run(*options)
     assert status.startswith("error: not causal: ")
+    assert status.endswith("; --lookahead_ms 1000 lets it wait for what follows")
+    assert run(*options, "--lookahead_ms", "0")[0] == "error: --lookahead_ms 0: 1 or more"
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_is_not_causal_waits_for_what_follows(run, experiment, tmp_path):
+    save_model(small_network("small"), experiment / "best_model.pth")
+    soundfile.write(tmp_path / "talk.wav", signal_of(12_345), 8000)
+    options = ("--simulate", tmp_path / "talk.wav", "--full_speed", "-o", tmp_path / "out")
+    status, said = run(*options, "--lookahead_ms", "500")
+    assert status == 0
+    assert "latency 560 ms" in said.out  # and a block of 480 samples
+    for number in (1, 2):
+        assert soundfile.info(tmp_path / "out" / f"talk_s{number}.wav").frames == 12_345
+
+
+def test_a_causal_network_needs_no_lookahead(run, tmp_path):
+    soundfile.write(tmp_path / "talk.wav", signal_of(800), 8000)
+    options = ("--simulate", tmp_path / "talk.wav", "-o", tmp_path / "out")
+    status, _ = run(*options, "--lookahead_ms", "500")
+    assert status == "error: --lookahead_ms is for systems that are not causal; this one is"
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import soundfile
 import soxr
 
 from separation.errors import RecipeError
+from separation.inference.segments import SegmentStreamer
 from separation.inference.streaming import Streamer
 
 SILENCE_DB = -100.0
@@ -83,14 +84,14 @@ class Status:
 
 
 class LiveSeparator:
-    """A :class:`Streamer` at the rate of a device; as many samples out as in, at the end.
+    """Separation of a stream at the rate of a device; as many samples out as in, at the end.
 
     Args:
         streamer: of one stream.
         rate: of blocks and sources, Hz.
     """
 
-    def __init__(self, streamer: Streamer, rate: int) -> None:
+    def __init__(self, streamer: Streamer | SegmentStreamer, rate: int) -> None:
         self.streamer, self.rate = streamer, rate
         self.given = self.taken = 0
         self._in = self._out = None

@@ -111,7 +111,8 @@ class Streamer:
         Raises:
             RecipeError: another shape or type.
         """
-        samples = self._checked(samples)
+        samples, bad = checked_samples(samples, self.batch)
+        self.bad_samples += bad
         self._mixture = np.concatenate([self._mixture, samples], 1)
         return self._levelled(self._separate(samples))
 
@@ -157,25 +158,6 @@ class Streamer:
     def _nothing(self) -> np.ndarray:
         return np.zeros((self.batch, self.n_src, 0), np.float32)
 
-    def _checked(self, samples: np.ndarray) -> np.ndarray:
-        """Samples as float32 ``(batch, time)``, all of them finite."""
-        samples = samples[None] if samples.ndim == 1 else samples
-        if samples.ndim != 2 or len(samples) != self.batch:
-            raise RecipeError(
-                f"samples of shape {samples.shape}; {self.batch} streams take ({self.batch}, time)"
-            )
-        if samples.dtype == np.int16:
-            return (samples / FULL_SCALE).astype(np.float32)
-        if samples.dtype.kind != "f":
-            raise RecipeError(f"samples of type {samples.dtype}; float or int16 are taken")
-        samples = samples.astype(np.float32)
-        bad = ~np.isfinite(samples)
-        if bad.any():
-            log.warning("%d samples are NaN or infinite and taken as silence", bad.sum())
-            self.bad_samples += int(bad.sum())
-            samples[bad] = 0
-        return samples
-
     def _separate(self, samples: np.ndarray) -> np.ndarray:
         """Estimates of the hops that are whole now."""
         network, waiting = self.network, np.concatenate([self._waiting, samples], 1)
@@ -203,6 +185,28 @@ class Streamer:
         if self._follower is None or not count:
             return estimates
         return self._follower(mixture, estimates)
+
+
+def checked_samples(samples: np.ndarray, batch: int) -> tuple[np.ndarray, int]:
+    """Samples of streams as float32 ``(batch, time)``, all of them finite, and how many were not.
+
+    Raises:
+        RecipeError: another shape, or neither floats nor 16-bit integers.
+    """
+    samples = samples[None] if samples.ndim == 1 else samples
+    if samples.ndim != 2 or len(samples) != batch:
+        raise RecipeError(f"samples of shape {samples.shape}; {batch} streams take ({batch}, time)")
+    if samples.dtype == np.int16:
+        return (samples / FULL_SCALE).astype(np.float32), 0
+    if samples.dtype.kind != "f":
+        raise RecipeError(f"samples of type {samples.dtype}; float or int16 are taken")
+    samples = samples.astype(np.float32)
+    bad = ~np.isfinite(samples)
+    count = int(bad.sum())
+    if count:
+        log.warning("%d samples are NaN or infinite and taken as silence", count)
+        samples[bad] = 0
+    return samples, count
 
 
 class LevelFollower:
