@@ -18,6 +18,7 @@ import numpy as np
 from separation.arguments import make_parser
 from separation.corpus.audio import AudioInfo
 from separation.errors import RecipeError
+from separation.inference.long import is_long, separate_long
 from separation.inference.recording import (
     check_recording,
     fit_to_full_scale,
@@ -56,7 +57,7 @@ def main() -> None:
     separator = Separator.from_experiment(exp_dir, device, arguments.precision)
     outputs = output_paths(arguments.recordings, arguments.out_dir, separator.n_src)
     for recording, info, paths in zip(arguments.recordings, headers, outputs, strict=True):
-        separate_file(separator, recording, info, paths)
+        separate_file(separator, recording, info, paths, exp_dir)
         print(f"{recording} -> {', '.join(map(str, paths))}")
 
 
@@ -73,14 +74,29 @@ class ListModels(argparse.Action):
 
 
 def separate_file(
-    separator: Separator, recording: Path, info: AudioInfo, paths: list[Path]
+    separator: Separator, recording: Path, info: AudioInfo, paths: list[Path], system: Path
 ) -> None:
-    """Separate one recording into ``paths``, one a source."""
+    """Separate one recording into ``paths``, one a source, in segments if it is long."""
     if info.sample_rate > separator.sample_rate:
         warn(
             f"{recording}: {info.sample_rate} Hz, but the system was trained at"
             f" {separator.sample_rate} Hz: nothing above {separator.sample_rate // 2} Hz is kept"
         )
+    if is_long(info):
+        attenuation = separate_long(separator, recording, info, paths, system)
+    else:
+        attenuation = separate_whole(separator, recording, info, paths)
+    if attenuation:
+        warn(
+            f"{recording}: the sources exceed the full scale of {info.subtype};"
+            f" all of them are {attenuation:.1f} dB quieter"
+        )
+
+
+def separate_whole(
+    separator: Separator, recording: Path, info: AudioInfo, paths: list[Path]
+) -> float:
+    """Separate a recording in one go; returns the attenuation in dB that full scale takes."""
     samples = read_mono(recording)
     try:
         sources = separator.separate(samples, info.sample_rate)
@@ -89,12 +105,8 @@ def separate_file(
     if not np.isfinite(sources).all():
         raise RecipeError(f"{recording}: the network gives NaN or Inf for it; nothing is written")
     sources, attenuation = fit_to_full_scale(sources, info.subtype)
-    if attenuation:
-        warn(
-            f"{recording}: the sources exceed the full scale of {info.subtype};"
-            f" all of them are {attenuation:.1f} dB quieter"
-        )
     write_sources(paths, sources, info.sample_rate, info)
+    return attenuation
 
 
 def warn(message: str) -> None:

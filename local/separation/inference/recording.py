@@ -88,13 +88,18 @@ def fit_to_full_scale(sources: np.ndarray, subtype: str) -> tuple[np.ndarray, fl
     Returns:
         the sources, and the attenuation in dB (0 where they fitted).
     """
+    factor, attenuation = full_scale_factor(float(np.abs(sources).max()), subtype)
+    return (sources * factor if attenuation else sources), attenuation
+
+
+def full_scale_factor(peak: float, subtype: str) -> tuple[float, float]:
+    """The factor that keeps a peak within full scale, 1 where it is, and its attenuation in dB."""
     if subtype in UNLIMITED:
-        return sources, 0.0
+        return 1.0, 0.0
     limit = 1.0 - 2.0 ** (1 - BITS[subtype]) if subtype in BITS else 1.0
-    peak = float(np.abs(sources).max())
     if peak <= limit:
-        return sources, 0.0
-    return sources * (limit / peak), float(20.0 * np.log10(peak / limit))
+        return 1.0, 0.0
+    return limit / peak, float(20.0 * np.log10(peak / limit))
 
 
 def write_sources(
@@ -111,16 +116,29 @@ def write_sources(
     with ExitStack() as stack:
         for path, source in zip(paths, sources, strict=True):
             temporary = stack.enter_context(atomic_path(path))
-            soundfile.write(
-                os.fsencode(temporary),
-                _samples(source, info.subtype),
-                sample_rate,
-                format=info.format,
-                subtype=info.subtype,
-            )
+            with open_source(temporary, info, sample_rate) as file:
+                file.write(to_levels(source, info.subtype))
 
 
-def _samples(source: np.ndarray, subtype: str) -> np.ndarray:
+def open_source(path: Path, info: AudioInfo, sample_rate: int | None = None) -> soundfile.SoundFile:
+    """Open a file of one channel for writing, in the format of a recording.
+
+    Args:
+        path: of the file.
+        info: of the recording.
+        sample_rate: Hz; None: the recording's.
+    """
+    return soundfile.SoundFile(
+        os.fsencode(path),
+        "w",
+        sample_rate or info.sample_rate,
+        channels=1,
+        format=info.format,
+        subtype=info.subtype,
+    )
+
+
+def to_levels(source: np.ndarray, subtype: str) -> np.ndarray:
     """Quantise to the format's bits; libsndfile itself would scale by 32767, not 32768."""
     if subtype not in BITS:
         return source
