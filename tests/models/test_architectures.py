@@ -86,6 +86,30 @@ def test_what_an_architecture_says_is_a_number_of_samples_or_all(name, field):
     assert not settings.causal or settings.latency is not None
 
 
+@torch.no_grad()
+def test_spectral_masks_of_1_give_the_mixture_to_its_ends():
+    model, wav = small_network("spectral"), torch.randn(2, 801)
+    model.masker.forward = lambda x: torch.ones(2, 2, *x.shape[1:])
+    torch.testing.assert_close(model(wav), wav[:, None].expand(-1, 2, -1), rtol=0, atol=1e-5)
+    model.masker.forward = lambda x: torch.zeros(2, 2, *x.shape[1:])
+    assert not model(wav).any()
+
+
+@torch.no_grad()
+def test_spectral_features_are_log_magnitudes():
+    model, wav = small_network("spectral"), torch.randn(1, 400)
+    seen = []
+    model.masker.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model(wav)
+    padded = torch.nn.functional.pad(wav, (24, 24 + -(400 + 48 - 32) % 8))
+    window = torch.as_tensor(model.encoder.filterbank.window).float()
+    frames = padded.unfold(1, 32, 8) * window
+    scale = seen[0].exp().max() / torch.fft.rfft(frames).abs().max()
+    expected = (torch.fft.rfft(frames).abs() * scale + 1e-5).log().transpose(1, 2)
+    inner = slice(1, -1)  # Asteroid's filters of the first and last bin are shorter by sqrt(2)
+    torch.testing.assert_close(seen[0][:, inner], expected[:, inner], rtol=1e-3, atol=2e-2)
+
+
 @pytest.mark.parametrize("overrides", [(), ("net_conf.variant=original",), ("net_conf.Q=2",)])
 def test_the_receptive_field_of_sudormrf_is_what_gradients_reach(overrides):
     """Gradients of a sample, of a network whose norms and activations let all through."""
@@ -120,6 +144,8 @@ def test_the_receptive_field_of_sudormrf_is_what_gradients_reach(overrides):
         ("dprnn", "K=7", "net_conf.K is 7; it must be even"),
         ("dprnn", "norm=cln", "net_conf.norm is 'cln': known: gln, cln_frame"),
         ("dprnn", "dropout=1", "net_conf.dropout is 1.0: must be 0 or more, 0.99 at most"),
+        ("spectral", "L=34", "net_conf.L is 34; it must be a multiple of 4"),
+        ("spectral", "P=2", "net_conf.P is 2; it must be odd"),
         ("sudormrf", "K_E=20", "net_conf.K_E is 20; it must be odd"),
         (
             "sudormrf",

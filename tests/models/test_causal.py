@@ -76,6 +76,7 @@ def test_an_output_sample_sees_its_latency_and_nothing_later(name, length, batch
         ("causal", ["net_conf.X=1", "net_conf.R=1", "net_conf.deep_layers=1"], 1000),
         ("dprnn", [], 300),
         ("sudormrf", ["net_conf.B=1"], 300),
+        ("spectral", [], 300),
         ("sudormrf", ["net_conf.B=1", "net_conf.variant=original"], 300),
     ],
 )
@@ -114,7 +115,9 @@ def test_a_ragged_batch_after_a_full_one_is_right_in_a_compiled_network():
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("name", ["convtasnet", "deep", "deep_causal", "dprnn", "sudormrf"])
+@pytest.mark.parametrize(
+    "name", ["convtasnet", "deep", "deep_causal", "dprnn", "sudormrf", "spectral"]
+)
 def test_gradients_of_a_ragged_batch_are_those_one_by_one(name):
     model = build(name)[0].double()
     mixtures = [torch.randn(length, dtype=torch.float64) for length in (900, 431)]

@@ -20,7 +20,7 @@ from separation.training.resume import check_resume, newest_checkpoint
 from training_runs import NET, QUICK, conf_of, run, weights
 
 
-@pytest.mark.parametrize("tag", ["small", "dprnn", "sudormrf"])
+@pytest.mark.parametrize("tag", ["small", "dprnn", "sudormrf", "spectral"])
 def test_every_architecture_resumes_as_in_one_go(tag, data_dir, tmp_path):
     run(conf_of("training.max_epochs=2", tag=tag), data_dir, tmp_path / "whole")
     run(conf_of("training.max_epochs=1", tag=tag), data_dir, tmp_path / "parts")

@@ -34,7 +34,7 @@ class WholeMixture(BaseEncoderMaskerDecoder):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if cls.__bases__[0] is WholeMixture:
+        if cls.__bases__[0] is WholeMixture and len(cls.__bases__) > 1:
             WHOLE[cls.__bases__[1].__name__] = cls
 
     def forward(self, wav: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
