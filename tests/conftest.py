@@ -22,6 +22,15 @@ for folder in (TESTS, TESTS.parent / "local"):
 
 
 @pytest.fixture(scope="session")
+def whole_run(tmp_path_factory):
+    """A copy of the recipe in which all stages have run, and how run.sh ended."""
+    from recipe_copy import COMMAND, copy_recipe, run
+
+    recipe = copy_recipe(tmp_path_factory.mktemp("a recipe") / "speech separation")
+    return recipe, run(recipe, *COMMAND)
+
+
+@pytest.fixture(scope="session")
 def made(tmp_path_factory):
     from tiny_experiment import make_world
 

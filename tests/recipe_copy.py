@@ -7,6 +7,18 @@ import sys
 
 from separation.config import ROOT
 
+TINY = [  # a corpus, a network and a training of seconds
+    "corpus.n_mixtures={tr: 6, cv: 2, tt: 2}",
+    "corpus.n_voices={tr: 4, cv: 4, tt: 4}",
+    "corpus.n_utterances={tr: 3, cv: 3, tt: 3}",
+    *("net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"),
+    *("data.chunk_size=4000", "data.batch_size=2"),
+    *("training.max_epochs=3", "training.early_stop=0"),
+    "data.epoch_size=6",
+    *("evaluation.metrics=[si_sdr, sdr, snr]", "evaluation.n_examples=1"),
+]
+COMMAND = ["--nj", "2", "--", *TINY]
+
 
 def copy_recipe(root):
     """Copy what run.sh needs; the copy's environment is the one that runs the tests."""

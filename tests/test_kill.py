@@ -19,17 +19,18 @@ import pandas as pd
 import pytest
 import torch
 
-from recipe_copy import copy_recipe, environment, run
-from test_recipe import TINY
+from recipe_copy import COMMAND, copy_recipe, environment, run
 
-COMMAND = ["--nj", "2", "--", *TINY, "training.max_epochs=3", "training.early_stop=0"]
 WAYS = ("all processes", "run.sh alone", "Ctrl-C")
 STAGES = range(5)
 LONGEST = 6.0  # seconds from a stage's first line to the kill
 # These say when and how fast something was computed.
 CHANGING = ["real_time_factor", "date", "commit", "command"]
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc"),
+    pytest.mark.xdist_group("whole run"),
+]
 
 
 def processes_of(session):
@@ -116,10 +117,9 @@ def made_by(recipe):
     return made, log, results, weights, left
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    recipe = copy_recipe(tmp_path_factory.mktemp("whole") / "speech separation")
-    result = run(recipe, *COMMAND)
+@pytest.fixture
+def whole(whole_run):
+    recipe, result = whole_run
     assert result.returncode == 0, result.stdout + result.stderr
     return made_by(recipe)
 

@@ -8,27 +8,20 @@ import pandas as pd
 import pytest
 import soundfile
 
-from recipe_copy import copy_recipe, run
+from recipe_copy import TINY, run
 
-TINY = [
-    "corpus.n_mixtures={tr: 6, cv: 2, tt: 2}",
-    "corpus.n_voices={tr: 4, cv: 4, tt: 4}",
-    "corpus.n_utterances={tr: 3, cv: 3, tt: 3}",
-    *("net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"),
-    *("data.chunk_size=4000", "data.batch_size=2", "training.max_epochs=1"),
-    "data.epoch_size=6",
-    *("evaluation.metrics=[si_sdr, sdr, snr]", "evaluation.n_examples=1"),
-]
+# One run for these tests and those of test_kill.py, by the worker that has both.
+pytestmark = pytest.mark.xdist_group("whole run")
 
 
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory):
-    return copy_recipe(tmp_path_factory.mktemp("a recipe") / "speech separation")
+@pytest.fixture
+def recipe(whole_run):
+    return whole_run[0]
 
 
-@pytest.fixture(scope="module")
-def first(recipe):
-    return run(recipe, "--nj", "2", "--", *TINY)
+@pytest.fixture
+def first(whole_run):
+    return whole_run[1]
 
 
 def test_all_stages_run(recipe, first):
