@@ -48,8 +48,9 @@ fi
 # shellcheck source=path.sh
 . ./path.sh
 
-# Checks every option and every key before anything is done. Sets corpus, tag, conf, data_dir,
-# wav_dir, exp_dir, result, manifest, resume, stop_stage, and the lists due, overrides and notes.
+# Checks every option and every key before anything is done. Sets corpus, tag, oracle, conf,
+# data_dir, wav_dir, exp_dir, result, manifest, resume, stop_stage, and the lists due, overrides and
+# notes.
 plan=$(python local/plan.py "$caller" "$@")
 eval "$plan"
 for note in "${notes[@]}"; do say "$note"; done
@@ -79,8 +80,8 @@ fi
 
 if due 4; then
   say "stage 4: evaluating $exp_dir"
-  run python local/evaluate.py --exp_dir "$exp_dir" --data_dir "$data_dir" --results "$result" \
-    "${overrides[@]}"
+  run python local/evaluate.py ${oracle:+--corpus "$corpus" --tag "$tag"} --exp_dir "$exp_dir" \
+    --data_dir "$data_dir" --results "$result" "${overrides[@]}"
 fi
 
 if [ "$stop_stage" = 5 ]; then

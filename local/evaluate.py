@@ -1,7 +1,9 @@
-"""Stage 4: evaluate a trained system on whole utterances.
+"""Stage 4: evaluate a trained system, or an oracle, on whole utterances.
 
 Writes `EXP_DIR/eval_<split>/scores.csv` (a row a mixture), a few separated mixtures as audio
 beside it, and the result file of the system. EXP_DIR may be the name of a model on the shelf.
+An oracle, such as `--corpus espeak-2mix --tag oracle_ibm`, is made from the references and needs
+no EXP_DIR.
 """
 
 from __future__ import annotations
@@ -10,22 +12,27 @@ from separation.process import command_line, run_command  # isort: split
 
 import argparse
 import os
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from separation.arguments import make_parser
-from separation.config import ROOT, load_resolved
-from separation.corpus.layout import Corpus
+from separation.config import ROOT, Conf, load_corpus_config, load_resolved
+from separation.corpus.layout import Corpus, folder_name
 from separation.corpus.manifest import read_fingerprint
+from separation.errors import RecipeError, nearest
 from separation.evaluation.evaluator import (
     evaluate_split,
     read_split,
     real_time_factor,
 )
 from separation.evaluation.metrics import METRICS, check_metrics
+from separation.evaluation.oracles import Oracle
 from separation.evaluation.results import (
+    INTERVAL,
     Provenance,
     corpus_and_tag,
     read_results,
@@ -40,77 +47,87 @@ from separation.models.complexity import count_macs, count_parameters, in_ms
 from separation.models.registry import build_model
 from separation.models.shelf import SHELF, find_system
 from separation.provenance import commit_name
-from separation.stages import Stage, evaluation_settings, lock
+from separation.ranges import ORACLES
+from separation.stages import Stage, evaluation_settings, lock, oracle_settings
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated, and where its scores go.
+
+    Attributes:
+        corpus: the name in the results, with the number of speakers if it is not two.
+        tag: the name of the system there.
+        conf: the configuration; of an oracle that of the corpus.
+        exp_dir: of the trained system, None for an oracle.
+        out_dir: folder of the scores.
+        results: the result file.
+    """
+
+    corpus: str
+    tag: str
+    conf: Conf
+    exp_dir: Path | None
+    out_dir: Path
+    results: Path
 
 
 def main() -> None:
     """Parse the command line, evaluate each split, write the result file."""
     arguments = parse_arguments()
-    exp_dir = find_system(arguments.exp_dir)
-    name = check_name(exp_dir.resolve().name, str(exp_dir))
-    # A model of the shelf is evaluated like an experiment, in a folder of exp/.
-    shelved = exp_dir.resolve().parent == SHELF.resolve()
-    out_dir = ROOT / "exp" / f"{SHELF.name}_{name}" if shelved else exp_dir
-    default = exp_dir / "results.csv" if shelved else ROOT / "results" / f"{name}.csv"
-    path = arguments.results or default
-    if arguments.split and os.path.lexists(path):
-        read_results(path)  # a damaged one is an error now, not after the evaluation
-    asked = [f"evaluation.splits=[{arguments.split}]"] if arguments.split else []
-    conf = load_resolved(exp_dir, [*arguments.overrides, *asked])
-    settings = conf["evaluation"]
+    subject = find_oracle(arguments) if arguments.tag else find_trained(arguments)
+    conf, settings = subject.conf, subject.conf["evaluation"]
     check_metrics(settings["metrics"])
-    corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
-    data_dir = arguments.data_dir or ROOT / "data" / corpus
+    data_dir = arguments.data_dir or ROOT / "data" / subject.corpus
     place = Corpus.of(conf, data_dir)
-    separator = Separator.from_experiment(
-        exp_dir, pick_device(arguments.device), precision=arguments.precision
-    )
-    stage = Stage(4, out_dir, evaluation_settings(conf), reads=data_dir)
+    system: Separator | Oracle
+    if subject.exp_dir is None:
+        system, decisive = Oracle(subject.tag, conf), oracle_settings(conf)
+    else:
+        device = pick_device(arguments.device)
+        system = Separator.from_experiment(subject.exp_dir, device, precision=arguments.precision)
+        decisive = evaluation_settings(conf)
+    stage = Stage(4, subject.out_dir, decisive, reads=data_dir)
+    fingerprint = read_fingerprint(place.wav_dir)
     tables = {
         split: read_split(
-            place.manifest(split), separator.n_src, settings["max_mixtures"].get(split, 0)
-        )
+            place.manifest(split), system.n_src, settings["max_mixtures"].get(split, 0)
+        ).assign(data_fingerprint=fingerprint)
         for split in settings["splits"]
     }
     facts = Provenance(
-        corpus=corpus,
-        tag=tag,
-        parameters=count_parameters(build_model(conf)),
-        macs_per_second=count_macs(separator.model, separator.sample_rate),
-        real_time_factor=round(real_time_factor(separator, tables[settings["splits"][0]]), 5),
-        latency_ms=in_ms(architecture(conf).latency, separator.sample_rate),
-        epochs=trained_epochs(exp_dir),
+        corpus=subject.corpus,
+        tag=subject.tag,
         commit=commit_name(),
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
         command=command_line(),
-        data_fingerprint=read_fingerprint(place.wav_dir),
+        data_fingerprint=fingerprint,
+        **facts_of_network(subject, system, tables[settings["splits"][0]]),
     )
     # One split, or another precision, is less than stage 4 or something else.
     whole = not arguments.split and arguments.precision == "fp32"
-    held = None if whole else lock(out_dir, "evaluation")
+    subject.out_dir.mkdir(parents=True, exist_ok=True)
+    held = None if whole else lock(subject.out_dir, "evaluation")
     if whole:
         stage.begin()
-    rows = []
-    for split, table in tables.items():
-        folder = out_dir / f"eval_{split}"
-        scores = evaluate_split(separator, table, folder, settings, conf["nj"])
-        rows.append(result_rows(scores, split, facts))
-        print(f"{split}: {folder / 'scores.csv'}")
-    results = pd.concat([frame.astype(object) for frame in rows])
-    write_results(path, results, keep_other_splits=bool(arguments.split))
+    results = evaluate(subject, system, tables, facts)
+    write_results(subject.results, results, keep_other_splits=bool(arguments.split))
     if whole:
         stage.finish()
     elif held is not None:
         held.close()
     print_means(results)
-    print(f"results are in {path}")
+    print(f"results are in {subject.results}")
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(
         __doc__,
-        *("exp_dir", "data_dir", "device", "precision", "overrides"),
+        *("exp_dir", "corpus", "tag", "data_dir", "device", "precision", "overrides"),
+        exp_dir={"required": False, "help": "the folder of the trained system, or for an oracle's"},
+        corpus={"required": False, "help": "a folder of egs/, with --tag"},
+        tag={"required": False, "help": f"an oracle: {', '.join(ORACLES)}"},
         data_dir={"required": False, "help": "default: data/<corpus> of the experiment"},
         precision={
             "default": "fp32",
@@ -122,15 +139,117 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def find_trained(arguments: argparse.Namespace) -> Subject:
+    """The trained system that the command line names.
+
+    Raises:
+        RecipeError: it names none, or something is wrong with its files.
+    """
+    if not arguments.exp_dir:
+        raise RecipeError(
+            "what is to be evaluated? --exp_dir DIR names a trained system, --corpus NAME --tag"
+            f" {ORACLES[0]} an oracle"
+        )
+    exp_dir = find_system(arguments.exp_dir)
+    name = check_name(exp_dir.resolve().name, str(exp_dir))
+    # A model of the shelf is evaluated like an experiment, in a folder of exp/.
+    shelved = exp_dir.resolve().parent == SHELF.resolve()
+    out_dir = ROOT / "exp" / f"{SHELF.name}_{name}" if shelved else exp_dir
+    default = exp_dir / "results.csv" if shelved else ROOT / "results" / f"{name}.csv"
+    results = results_path(arguments, default)
+    conf = load_resolved(exp_dir, overrides(arguments))
+    corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
+    return Subject(corpus, tag, conf, exp_dir, out_dir, results)
+
+
+def find_oracle(arguments: argparse.Namespace) -> Subject:
+    """The oracle that the command line names.
+
+    Raises:
+        RecipeError: it names none.
+    """
+    tag = arguments.tag
+    if tag not in ORACLES:
+        raise RecipeError(
+            f"--tag {tag}: no oracle{nearest(tag, ORACLES)}; there are {', '.join(ORACLES)}; a"
+            " trained system is named by --exp_dir"
+        )
+    if not arguments.corpus:
+        raise RecipeError(f"--tag {tag} needs --corpus NAME, a folder of egs/")
+    conf = load_corpus_config(arguments.corpus, overrides(arguments))
+    corpus = folder_name(conf)
+    out_dir = arguments.exp_dir or ROOT / "exp" / f"{corpus}_{tag}"
+    results = results_path(arguments, ROOT / "results" / f"{corpus}_{tag}.csv")
+    return Subject(corpus, tag, conf, None, out_dir, results)
+
+
+def overrides(arguments: argparse.Namespace) -> list[str]:
+    """Changes to the configuration that the command line asks for."""
+    split = [f"evaluation.splits=[{arguments.split}]"] if arguments.split else []
+    return [*arguments.overrides, *split]
+
+
+def results_path(arguments: argparse.Namespace, default: Path) -> Path:
+    """The result file; a damaged one is an error now, not after the evaluation."""
+    path: Path = arguments.results or default
+    if arguments.split and os.path.lexists(path):
+        read_results(path)
+    return path
+
+
+def facts_of_network(
+    subject: Subject, system: Separator | Oracle, table: pd.DataFrame
+) -> dict[str, Any]:
+    """Size, work and training of a trained system, none for an oracle.
+
+    Args:
+        subject: what is evaluated.
+        system: the same, loaded.
+        table: mixtures to measure its speed on.
+    """
+    if isinstance(system, Oracle) or subject.exp_dir is None:
+        return {}
+    latency = architecture(subject.conf).latency
+    return {
+        "parameters": count_parameters(build_model(subject.conf)),
+        "macs_per_second": count_macs(system.model, system.sample_rate),
+        "real_time_factor": round(real_time_factor(system, table), 5),
+        "latency_ms": in_ms(latency, system.sample_rate),
+        "epochs": trained_epochs(subject.exp_dir),
+    }
+
+
+def evaluate(
+    subject: Subject,
+    system: Separator | Oracle,
+    tables: dict[str, pd.DataFrame],
+    facts: Provenance,
+) -> pd.DataFrame:
+    """Evaluate every split; returns the rows of the result file."""
+    rows = []
+    for split, table in tables.items():
+        folder = subject.out_dir / f"eval_{split}"
+        scores = evaluate_split(
+            system, table, folder, subject.conf["evaluation"], subject.conf["nj"]
+        )
+        rows.append(result_rows(scores, split, facts))
+        print(f"{split}: {folder / 'scores.csv'}")
+    return pd.concat([frame.astype(object) for frame in rows])
+
+
 def print_means(results: pd.DataFrame) -> None:
-    """Print the means and how many mixtures a metric could not be computed for."""
+    """Print the means, an interval, and how many mixtures a metric could not be computed for."""
     shown = [(metric.columns[-1], metric.form) for metric in METRICS.values()]
     for row in results.to_dict("records"):
-        scores = ", ".join(
-            f"{name} {row[name]:{form}}" for name, form in shown if pd.notna(row[name])
-        )
+        scores = {name: f"{name} {row[name]:{form}}" for name, form in shown if pd.notna(row[name])}
+        low, high = (row[name] for name in INTERVAL)
+        if pd.notna(low):
+            scores["si_sdri"] += f" (95 %: {low:.2f} to {high:.2f})"
         failed = f", {row['n_failed']} of them with a failure" if row["n_failed"] else ""
-        print(f"{row['split']:3} {row['subset']:4} {scores} (n = {row['n_mixtures']}{failed})")
+        print(
+            f"{row['split']:3} {row['subset']:4} {', '.join(scores.values())}"
+            f" (n = {row['n_mixtures']}{failed})"
+        )
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ from separation.config import (
     load_corpus_config,
     load_resolved,
 )
-from separation.corpus.layout import Corpus
+from separation.corpus.layout import Corpus, folder_name
 from separation.errors import RecipeError
 from separation.options import TAG, Command, as_yaml, location_keys, parse
+from separation.ranges import ORACLES
 from separation.stages import (
     LAST_STAGE,
     Settings,
@@ -29,6 +30,7 @@ from separation.stages import (
     differences,
     done_marker,
     evaluation_settings,
+    oracle_settings,
     read_marker,
     train_settings,
 )
@@ -51,6 +53,11 @@ class Plan:
     resume: bool = False
     due: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether the system is made from the references, without training."""
+        return self.tag in ORACLES
 
     @property
     def result(self) -> Path:
@@ -80,9 +87,7 @@ def main() -> None:
     plan_system(plan, first, min(last, 4), explicit, "resume" in command.values)
     check_inputs(plan)
     if {3, 4} & set(plan.due):
-        from separation.training.check import check_system  # takes seconds: imports Torch
-
-        check_system(plan.system)
+        check_system(plan)
     print(assignments(plan, last))
 
 
@@ -94,8 +99,7 @@ def make_plan(command: Command) -> Plan:
     corpus = command.get("corpus", "espeak-2mix")
     overrides = command.overrides()
     conf = load_corpus_config(corpus, overrides)
-    n_src = conf["corpus"]["n_src"]
-    folder = corpus if n_src == 2 else f"{corpus}-{n_src}spk"
+    folder = folder_name(conf)
     data_dir = Path("data", folder)
     remembered = read_marker(done_marker(0, data_dir)) or {}
     for key in sorted(location_keys(corpus)):
@@ -107,7 +111,10 @@ def make_plan(command: Command) -> Plan:
     if not TAG.fullmatch(tag):
         raise RecipeError(f"egs/{corpus}/conf.yaml: default_tag '{tag}' is no name of a system")
     conf_file = command.get("conf")
-    system = load_config(corpus, tag, Path(conf_file) if conf_file else None, overrides)
+    if tag in ORACLES:
+        system = data
+    else:
+        system = load_config(corpus, tag, Path(conf_file) if conf_file else None, overrides)
     if system["corpus"] != data["corpus"]:
         raise RecipeError(
             f"{conf_file or f'conf/{tag}.yaml'}: 'corpus' is not a system's to change;"
@@ -150,7 +157,9 @@ def plan_system(plan: Plan, first: int, last: int, explicit: bool, resume: bool)
             say what is to become of it.
     """
     exp_dir = plan.exp_dir
-    trains = first <= 3 <= last
+    trains = first <= 3 <= last and not plan.is_oracle
+    if first <= 3 <= last and plan.is_oracle:
+        plan.notes.append(f"stage 3: nothing to train, {plan.tag} is made from the references")
     changed = trained_differently(plan) if trains and not explicit and not resume else []
     if changed:
         raise RecipeError(
@@ -176,17 +185,27 @@ def plan_system(plan: Plan, first: int, last: int, explicit: bool, resume: bool)
         else:
             plan.notes.append(f"stage 3: done before, see {exp_dir} (--stage 3 does it again)")
     if first <= 4 <= last:
-        before = read_marker(done_marker(4, exp_dir))
-        made = done_marker(4, exp_dir).is_file() and plan.result.is_file()
-        if explicit or 3 in plan.due or not made:
-            plan.due.append(4)
-        elif before is None or differences(
-            before, evaluation_settings(load_resolved(exp_dir, plan.overrides))
-        ):
-            plan.due.append(4)
-            plan.notes.append("stage 4: was done with other settings; doing it again")
-        else:
-            plan.notes.append(f"stage 4: done before, see {exp_dir} (--stage 4 does it again)")
+        plan_evaluation(plan, explicit)
+
+
+def plan_evaluation(plan: Plan, explicit: bool) -> None:
+    """Find out whether stage 4 is due."""
+    exp_dir = plan.exp_dir
+    before = read_marker(done_marker(4, exp_dir))
+    made = done_marker(4, exp_dir).is_file() and plan.result.is_file()
+    new_input = bool(plan.due) if plan.is_oracle else 3 in plan.due
+    if explicit or new_input or not made:
+        plan.due.append(4)
+        return
+    if plan.is_oracle:
+        now = oracle_settings(plan.system)
+    else:
+        now = evaluation_settings(load_resolved(exp_dir, plan.overrides))
+    if before is None or differences(before, now):
+        plan.due.append(4)
+        plan.notes.append("stage 4: was done with other settings; doing it again")
+    else:
+        plan.notes.append(f"stage 4: done before, see {exp_dir} (--stage 4 does it again)")
 
 
 def trained_differently(plan: Plan) -> list[str]:
@@ -203,6 +222,24 @@ def trained_differently(plan: Plan) -> list[str]:
     return differences(then, now)
 
 
+def check_system(plan: Plan) -> None:
+    """Check what needs packages whose import takes seconds.
+
+    Raises:
+        RecipeError: names the key of a value with which stage 3 or 4 would fail.
+    """
+    if plan.is_oracle:
+        from separation.evaluation.metrics import check_metrics
+        from separation.evaluation.oracles import Oracle
+
+        check_metrics(plan.system["evaluation"]["metrics"])
+        Oracle(plan.tag, plan.system)
+    else:
+        from separation.training import check
+
+        check.check_system(plan.system)
+
+
 def check_inputs(plan: Plan) -> None:
     """Raise a :class:`RecipeError` for an input that is missing and that no due stage makes."""
     mixes = plan.manifest == "local/manifest.py"
@@ -210,7 +247,7 @@ def check_inputs(plan: Plan) -> None:
         1: (plan.data_dir / "lists", 0),
         2: (plan.wav_dir / "tr" / "mix", 1) if mixes else (plan.data_dir / "mixtures", 0),
         3: (plan.wav_dir / "tr.csv", 2),
-        4: (plan.exp_dir / "best_model.pth", 3),
+        4: (plan.wav_dir / "tt.csv", 2) if plan.is_oracle else (plan.exp_dir / "best_model.pth", 3),
     }
     for number in plan.due:
         path, maker = inputs.get(number, (ROOT, 0))
@@ -226,6 +263,7 @@ def assignments(plan: Plan, last: int) -> str:
     texts = {
         "corpus": plan.corpus,
         "tag": plan.tag,
+        "oracle": "yes" if plan.is_oracle else "",
         "conf": plan.conf_file,
         "data_dir": str(plan.data_dir),
         "wav_dir": str(plan.wav_dir),

@@ -22,7 +22,7 @@ from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.evaluation.results import corpus_and_tag
 from separation.files import atomic_path, check_name, exclusive, first_there, visible
-from separation.ranges import LOSS_UNITS
+from separation.ranges import LOSS_UNITS, ORACLES
 from separation.report.page import ENDINGS, SystemPage, find_examples, write_page
 from separation.report.plots import example_plot, improvement_plot, training_curve
 from separation.report.tables import load_results, terminal_text, write_markdown
@@ -42,7 +42,7 @@ def main() -> None:
         results = load_results(arguments.results_dir, problems)
         systems = []
         for exp_dir in visible(arguments.exp_root, "*"):
-            if not os.path.lexists(exp_dir / "conf.yaml"):
+            if not (os.path.lexists(exp_dir / "conf.yaml") or oracle_of(exp_dir)):
                 continue
             try:
                 systems.append(report_system(exp_dir, problems))
@@ -62,10 +62,13 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
     What is damaged is left out, and added to ``problems``.
     """
     name = check_name(exp_dir.resolve().name, str(exp_dir))
-    conf = load_resolved(exp_dir)
-    corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
     plots, examples = {}, []
-    epochs = read_if_there(exp_dir, TRAINING_LOGS, TRAINING_LOG, problems)
+    if oracle := oracle_of(exp_dir):
+        corpus, tag, epochs = name.removesuffix(f"_{oracle}"), oracle, None
+    else:
+        conf = load_resolved(exp_dir)
+        corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
+        epochs = read_if_there(exp_dir, TRAINING_LOGS, TRAINING_LOG, problems)
     if epochs is not None:
         loss = conf["training"]["loss"]
         axis = f"loss ({loss}, {LOSS_UNITS[loss]})" if LOSS_UNITS[loss] else f"loss ({loss})"
@@ -82,6 +85,12 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
         with atomic_path(exp_dir / "plots" / f"{name}.png") as temporary:
             temporary.write_bytes(png)
     return SystemPage(corpus, tag, plots, examples)
+
+
+def oracle_of(exp_dir: Path) -> str:
+    """The oracle whose scores a folder has; empty for the folder of a trained system."""
+    name = exp_dir.resolve().name
+    return next((oracle for oracle in ORACLES if name.endswith(f"_{oracle}")), "")
 
 
 def picture(folder: Path) -> bytes:

@@ -19,7 +19,7 @@ from separation.process import run_command
 import json, os, pathlib, signal, sys
 from separation.config import load_config, load_corpus_config, load_resolved, save_resolved
 from separation.stages import (
-    Stage, data_settings, evaluation_settings, train_settings
+    Stage, data_settings, evaluation_settings, oracle_settings, train_settings
 )
 name, line = pathlib.Path(__file__).stem, sys.argv[1:]
 with open("log", "a") as log:
@@ -33,6 +33,8 @@ def stage_and_result():
     if name in ("prepare", "mix", "manifest"):
         data = value("--data_dir")
         made = ["lists/mix_2_spk_tr.txt", "wav8k/min/tr/mix/a.wav", "wav8k/min/tr.csv"]
+        if name == "manifest":
+            make(data / "wav8k/min/tt.csv")
         number = ["prepare", "mix", "manifest"].index(name)
         conf = load_corpus_config(str(value("--corpus")), changes)
         return Stage(number, data, data_settings(conf)), data / made[number]
@@ -45,7 +47,11 @@ def stage_and_result():
         make(exp / "checkpoints" / "last.ckpt")
         save_resolved(conf, exp / "conf.yaml")
         return stage, exp / "best_model.pth"
-    return Stage(4, exp, evaluation_settings(load_resolved(exp, changes))), value("--results")
+    if "--tag" in line:
+        settings = oracle_settings(load_corpus_config(str(value("--corpus")), changes))
+    else:
+        settings = evaluation_settings(load_resolved(exp, changes))
+    return Stage(4, exp, settings), value("--results")
 def main():
     if name == "report":
         stage = result = None
@@ -76,7 +82,7 @@ corpus: {name: "", default_tag: small, corpus_dir: "", levels_file: "", keep_goi
 net_conf: {}
 optim: {lr: 1.0e-3}
 training: {max_epochs: 2, precision: auto, accelerator: auto, devices: 1, num_nodes: 1}
-evaluation: {splits: [tt], metrics: [si_sdr]}
+evaluation: {splits: [tt], metrics: [si_sdr], oracle_window_ms: 32.0, oracle_hop_ms: 8.0}
 """
 CHECK = """  # the toy network is none of the project's
 from separation.errors import RecipeError

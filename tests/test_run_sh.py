@@ -52,6 +52,24 @@ def test_an_explicit_stage_runs_again_from_there(recipe):
     assert recipe("--stop_stage", "4") == (0, [])
 
 
+def test_an_oracle_is_evaluated_without_training(recipe):
+    oracle = ("--tag", "oracle_ibm")
+    assert recipe(*oracle) == (0, [stage for stage in STAGES if stage != "train"])
+    assert "stage 3: nothing to train, oracle_ibm is made from the references" in recipe.out
+    assert recipe.arguments("evaluate") == [
+        *("--corpus", "toy-2mix", "--tag", "oracle_ibm", "--exp_dir", "exp/toy-2mix_oracle_ibm"),
+        *("--data_dir", "data/toy-2mix", "--results", "results/toy-2mix_oracle_ibm.csv", "--"),
+    ]
+    assert recipe(*oracle) == (0, ["report"])
+    changes = ("--", "evaluation.oracle_hop_ms=16")
+    assert recipe(*oracle, *changes) == (0, ["evaluate", "report"])
+    assert recipe(*oracle, "--stage", "4", "--stop_stage", "4") == (0, ["evaluate"])
+    assert recipe(*oracle, "--stage", "3", "--stop_stage", "3") == (0, [])
+    # Other data make other scores.
+    assert recipe("--stage", "2", "--stop_stage", "2", "--seed", "1") == (0, ["manifest"])
+    assert recipe(*oracle, "--stop_stage", "4", "--seed", "1") == (0, [*STAGES[:3], "evaluate"])
+
+
 def test_options_and_overrides_are_forwarded_in_order(recipe):
     code, _ = recipe(
         *("--n_src", "3", "--sample-rate=8000", "--mode", "min", "--nj", "4", "--seed", "5"),

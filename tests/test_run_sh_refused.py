@@ -39,6 +39,13 @@ def test_missing_input_names_the_stage_that_makes_it(recipe, stage, missing, mak
         (["--resume=yes"], ["--resume takes no value"]),
         (["optim.lr=1"], ["optim.lr=1", "after a --"]),
         (["--tag", "smal"], ["conf/smal.yaml", "'small'", "paper small", "--conf FILE"]),
+        (["--tag", "oracle_wfn"], ["'oracle_wfm'", "oracle_mixture"]),
+        (["--tag", "oracle_ibm", "--conf", "a recipe/conf/small.yaml"], ["leave --conf out"]),
+        (["--tag", "oracle_ibm", "--stage", "4"], ["wav8k/min/tt.csv is missing: stage 2"]),
+        (
+            ["--tag", "oracle_ibm", "--", "evaluation.oracle_hop_ms=50"],
+            ["evaluation.oracle_hop_ms"],
+        ),
         (["--tag", "../small"], ["'../small'"]),
         (["--corpus", "toy-2mx"], ["'toy-2mix'", "other toy-2mix"]),
         (["--conf", "a recipe/conf/small.yaml"], ["--conf needs --tag"]),

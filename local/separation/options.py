@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from separation.errors import RecipeError, nearest
+from separation.ranges import ORACLES
 from separation.tree import ROOT, corpora, tags
 
 STAGES = "0 get the corpus, 1 mix, 2 manifests, 3 train, 4 evaluate, 5 report"
@@ -47,7 +48,7 @@ OPTIONS = [
     Option("keep_going", "", "name every bad recording of the corpus before giving up, not only"
            " the first", "corpus.keep_going"),
     Option("tag", "NAME", "the system, a file conf/NAME.yaml: {tags} (default: default_tag in"
-           " egs/<corpus>/conf.yaml)"),
+           " egs/<corpus>/conf.yaml); or masks from the references, without training: {oracles}"),
     Option("conf", "PATH", "the system's file, for a new --tag"),
     Option("stage", "N", f"start at stage N, whatever is done: {STAGES}"),
     Option("stop_stage", "N", "end with stage N (default: 5)"),
@@ -147,6 +148,7 @@ def usage() -> str:
         "",
     ]
     names = {"corpora": " ".join(corpora()), "tags": " ".join(tags())}
+    names["oracles"] = " ".join(ORACLES)
     lines += [_help_line(option, names) for option in OPTIONS]
     for corpus in corpora():
         if own := corpus_options(corpus):
@@ -232,10 +234,15 @@ def _check(command: Command) -> None:
     if tag and not TAG.fullmatch(tag):
         raise RecipeError(f"--tag '{tag}': letters, digits and _ . - make a tag")
     known = ROOT / "conf" / f"{tag}.yaml"
+    if tag in ORACLES:
+        if conf:
+            raise RecipeError(f"--tag {tag} is an oracle and has no file: leave --conf out")
+        return
     if tag and not conf and tag not in tags():
+        hint = nearest(tag, [*tags(), *ORACLES])
         raise RecipeError(
-            f"--tag {tag}: there is no conf/{tag}.yaml{nearest(tag, tags())}; there are:"
-            f" {' '.join(tags())}; a new one needs --conf FILE"
+            f"--tag {tag}: there is no conf/{tag}.yaml{hint}; there are:"
+            f" {' '.join(tags())}, and {' '.join(ORACLES)}; a new one needs --conf FILE"
         )
     if conf and not Path(conf).is_file():
         raise RecipeError(f"--conf {conf}: no such file")

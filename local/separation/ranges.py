@@ -18,6 +18,8 @@ LOSS_UNITS = {  # of training.loss, by its names
     **dict.fromkeys(("si_sdr", "snr", "sd_sdr", "log_mse"), "dB"),
     **dict.fromkeys(("mse", "stoi", "pmsqe"), ""),
 }
+# Tags of separation.evaluation.oracles, which are evaluated without training.
+ORACLES = tuple(f"oracle_{mask}" for mask in ("ibm", "irm", "wfm", "psm", "mixture"))
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ RULES: dict[str, Rule] = {
     "evaluation.max_mixtures": OfSplits(NONE_OR_COUNT),
     "evaluation.metrics": Several(),
     "evaluation.n_examples": NONE_OR_COUNT,
+    "evaluation.oracle_window_ms": Number(0, 1000, open=True),
+    "evaluation.oracle_hop_ms": Number(0, 1000, open=True),
 }
 
 

@@ -191,6 +191,11 @@ def evaluation_settings(conf: Conf) -> Settings:
     return flat({"evaluation": conf["evaluation"]})
 
 
+def oracle_settings(conf: Conf) -> Settings:
+    """Settings that decide what stage 4 makes of an oracle, which depends on the data alone."""
+    return data_settings(conf) | evaluation_settings(conf)
+
+
 def differences(before: Settings, now: Settings) -> list[str]:
     """Name what differs between settings, as ``key=before, not now``.
 

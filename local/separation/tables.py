@@ -66,11 +66,14 @@ SOURCES: Columns = {
 TRAINING_LOGS = ("training_log.csv", "metrics.csv")
 SCORE_FILES = ("scores.csv", "metrics.csv")
 
-# exp/<experiment>/eval_<split>/scores.csv: the scores of a split, a row a mixture.
+# exp/<experiment>/eval_<split>/scores.csv: the scores of a split, a row a mixture. Columns of other
+# metrics are texts here; who reads one adds it.
 SCORES: Columns = {
     "mixture_ID": Column("name", unique=True),
     "si_sdri": _SCORE,
-    "input_si_sdr": _SCORE,
+    "input_*": _SCORE,
+    "length": Column("count", required=False, minimum=1),
+    "level_difference": _SHARE,
     "gender_*": _GENDER,
 }
 
@@ -90,8 +93,8 @@ RESULTS: Columns = {
     "subset": Column(),
     "n_mixtures": Column("count", minimum=1),
     "n_failed": _COUNT,
-    "parameters": _COUNT,
-    "macs_per_second": _COUNT,
+    "parameters": Column("count", empty=True, minimum=0),
+    "macs_per_second": Column("count", empty=True, minimum=0),
     "real_time_factor": Column("number", empty=True, minimum=0),
     "latency_ms": Column("number", empty=True, minimum=0),
     "epochs": Column("count", empty=True, minimum=0),

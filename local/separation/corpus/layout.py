@@ -8,6 +8,13 @@ from pathlib import Path
 from separation.config import Conf
 
 
+def folder_name(conf: Conf) -> str:
+    """Name of a corpus' folder in ``data/``: ``<corpus>``, ``<corpus>-3spk`` for three sources."""
+    corpus = conf["corpus"]
+    addition = "" if corpus["n_src"] == 2 else f"-{corpus['n_src']}spk"
+    return corpus["name"] + addition
+
+
 @dataclass(frozen=True)
 class Corpus:
     """What always travels together.

@@ -1,4 +1,4 @@
-"""Evaluation of a trained system on whole utterances of a split.
+"""Evaluation of a trained system, or of an oracle, on whole utterances of a split.
 
 The entry point is :func:`evaluate_split`. The network runs in this process, where it may use a GPU;
 the metrics, several times slower than a small network, run in others.
@@ -27,6 +27,7 @@ from separation.evaluation.metrics import (
     evaluate_mixture,
     solve_permutation,
 )
+from separation.evaluation.oracles import Oracle
 from separation.files import atomic_path
 from separation.inference.recording import fit_to_full_scale
 from separation.inference.separator import Separator
@@ -34,6 +35,7 @@ from separation.process import parallel
 
 # Audio that the speed of a system is measured on.
 SPEED_SECONDS = 20.0
+KEPT = ("mixture_ID", "length", "group", "data_fingerprint")  # columns of a manifest
 
 
 def read_split(manifest: Path, n_src: int, most: int) -> pd.DataFrame:
@@ -60,26 +62,26 @@ def real_time_factor(separator: Separator, table: pd.DataFrame) -> float:
 
 
 def evaluate_split(
-    separator: Separator, table: pd.DataFrame, folder: Path, settings: Conf, nj: int
+    system: Separator | Oracle, table: pd.DataFrame, folder: Path, settings: Conf, nj: int
 ) -> pd.DataFrame:
     """Score every mixture of a split and write ``<folder>/scores.csv`` and audio examples.
 
     Args:
-        separator: the system.
-        table: of :func:`read_split`.
+        system: what separates the mixtures.
+        table: of :func:`read_split`; its columns on mixtures, speakers and data are kept.
         folder: where the results of this split go.
         settings: the block ``evaluation`` of the configuration.
         nj: processes for the metrics; 0: one a core.
 
     Returns:
         a row a mixture: ``mixture_ID, length, speaker_1_ID, ..., gender_1, ...``, then
-        ``input_<m>``, ``<m>``, ``<m>i`` for each metric m, then ``failure``.
+        ``input_<m>``, ``<m>``, ``<m>i`` for each metric m, ``level_difference`` in dB, ``failure``.
     """
     metrics = list(settings["metrics"])
     shutil.rmtree(folder / "examples", ignore_errors=True)  # of an earlier run
     jobs = (
-        delayed(evaluate_mixture)(mixture, references, estimates, separator.sample_rate, metrics)
-        for mixture, references, estimates in _separated(separator, table, folder, settings)
+        delayed(evaluate_mixture)(mixture, references, estimates, system.sample_rate, metrics)
+        for mixture, references, estimates in _separated(system, table, folder, settings)
     )
     results = parallel(nj, return_as="generator")(jobs)
     scores: list[MixtureScores] = []
@@ -87,14 +89,11 @@ def evaluate_split(
         for score in progress:
             scores.append(score)
             progress.set_postfix_str(_running_mean(scores, metrics[0]))
-    known = [
-        c
-        for c in table
-        if c in ("mixture_ID", "length", "group") or c.startswith(("speaker_", "gender_"))
-    ]
+    known = [c for c in table if c in KEPT or c.startswith(("speaker_", "gender_"))]
     digits = {name: METRICS[m].digits for m in metrics for name in (f"input_{m}", m, f"{m}i")}
     values = pd.DataFrame([score.values for score in scores])[list(digits)]
     result = table[known].join(values.round(digits))
+    result["level_difference"] = [round(score.level_difference, 2) for score in scores]
     result["failure"] = [score.failure for score in scores]
     with atomic_path(folder / "scores.csv") as temporary:
         result.to_csv(temporary, index=False)
@@ -102,19 +101,22 @@ def evaluate_split(
 
 
 def _separated(
-    separator: Separator, table: pd.DataFrame, folder: Path, settings: Conf
+    system: Separator | Oracle, table: pd.DataFrame, folder: Path, settings: Conf
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield mixture, references and estimates of each row; the first rows are kept as audio."""
-    rate = separator.sample_rate
+    rate = system.sample_rate
     for row, mixture_id in enumerate(table["mixture_ID"]):
         mixture = read_audio(table["mixture_path"][row], rate)
         sources = [
-            read_audio(table[f"source_{i + 1}_path"][row], rate) for i in range(separator.n_src)
+            read_audio(table[f"source_{i + 1}_path"][row], rate) for i in range(system.n_src)
         ]
         if any(len(source) != len(mixture) for source in sources):
             raise RecipeError(f"mixture {mixture_id}: its sources differ from it in length")
         references = np.stack(sources)
-        estimates = separator.separate(mixture, rate)
+        if isinstance(system, Oracle):
+            estimates = system.separate(mixture, references)
+        else:
+            estimates = system.separate(mixture, rate)
         if row < settings["n_examples"] and np.isfinite(estimates).all():
             write_example(folder / "examples" / mixture_id, mixture, references, estimates, rate)
         yield mixture, references, estimates

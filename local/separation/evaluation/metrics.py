@@ -35,11 +35,14 @@ class MixtureScores:
             mean over the sources, NaN where a source has no value.
         failure: what could not be computed and why, empty when all could.
         permutation: for each reference the index of its estimate.
+        level_difference: energy of the loudest reference over that of the quietest, in dB; NaN
+            with a silent one.
     """
 
     values: dict[str, float]
     failure: str
     permutation: tuple[int, ...]
+    level_difference: float = float("nan")
 
 
 def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
@@ -231,7 +234,9 @@ def evaluate_mixture(
             complete = len(scores) == len(references)
             values[prefix + metric] = float(np.mean(scores)) if complete else np.nan
         values[f"{metric}i"] = values[metric] - values[f"input_{metric}"]
-    return MixtureScores(values, "; ".join(failures), permutation)
+    energies = np.square(references).sum(axis=1)
+    difference = float(10 * np.log10(energies.max() / energies.min())) if energies.all() else np.nan
+    return MixtureScores(values, "; ".join(failures), permutation, difference)
 
 
 def _score(metric: str, reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:

@@ -9,13 +9,17 @@ from typing import Any
 import pandas as pd
 
 from separation.evaluation.metrics import METRICS
+from separation.evaluation.statistics import mean_interval
 from separation.files import atomic_path, first_there
 from separation.tables import RESULTS, TRAINING_LOG, TRAINING_LOGS, read_table
 
+# Ends of the 95 % interval of the mean SI-SDRi; results of earlier versions are without them.
+INTERVAL = ("si_sdri_low", "si_sdri_high")
 SCORES = {column: metric.digits for metric in METRICS.values() for column in metric.columns}
 COLUMNS = [
     *["corpus", "tag", "split", "subset", "n_mixtures", "n_failed"],
     *SCORES,
+    *INTERVAL,
     *["parameters", "macs_per_second", "real_time_factor", "latency_ms"],
     *["epochs", "commit", "date", "command", "data_fingerprint"],
 ]
@@ -26,20 +30,20 @@ class Provenance:
     """What a result row says about the system and the run, besides its scores.
 
     ``macs_per_second`` counts multiply-accumulates for a second of audio, ``real_time_factor`` is
-    seconds of work per second of audio; ``latency_ms`` and ``epochs`` are None where unknown.
+    seconds of work per second of audio. What is unknown, or of an oracle, is None.
     """
 
     corpus: str
     tag: str
-    parameters: int
-    macs_per_second: int
-    real_time_factor: float
-    latency_ms: float | None
-    epochs: int | None
     commit: str
     date: str
     command: str
     data_fingerprint: str
+    parameters: int | None = None
+    macs_per_second: int | None = None
+    real_time_factor: float | None = None
+    latency_ms: float | None = None
+    epochs: int | None = None
 
 
 def subset_of(genders: list[str]) -> str:
@@ -56,7 +60,8 @@ def summarise(table: pd.DataFrame) -> list[dict[str, Any]]:
             that is NaN is left out of its mean.
 
     Returns:
-        a dict for each subset: ``subset``, ``n_mixtures``, ``n_failed`` and the mean scores.
+        a dict for each subset: ``subset``, ``n_mixtures``, ``n_failed``, the mean scores, and the
+        :data:`INTERVAL` of the mean SI-SDRi.
     """
     genders = [column for column in table if column.startswith("gender_")]
     names = pd.Series([subset_of(list(row)) for row in table[genders].astype(str).to_numpy()])
@@ -69,7 +74,10 @@ def summarise(table: pd.DataFrame) -> list[dict[str, Any]]:
     for subset, chosen in subsets.items():
         means = {name: chosen[name].mean() for name in SCORES if name in chosen}
         failed = int((chosen["failure"] != "").sum())
-        rows.append({"subset": subset, "n_mixtures": len(chosen), "n_failed": failed, **means})
+        row = {"subset": subset, "n_mixtures": len(chosen), "n_failed": failed, **means}
+        if "si_sdri" in chosen:
+            row |= zip(INTERVAL, mean_interval(chosen["si_sdri"].to_numpy()), strict=True)
+        rows.append(row)
     return rows
 
 
@@ -77,7 +85,7 @@ def result_rows(table: pd.DataFrame, split: str, facts: Provenance) -> pd.DataFr
     """Make the rows of one split, with exactly :data:`COLUMNS`."""
     rows = [{"split": split, **asdict(facts), **summary} for summary in summarise(table)]
     frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    return frame.round(SCORES)
+    return frame.round(SCORES | dict.fromkeys(INTERVAL, METRICS["si_sdr"].digits))
 
 
 def write_results(path: Path, rows: pd.DataFrame, keep_other_splits: bool) -> None:

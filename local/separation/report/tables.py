@@ -11,17 +11,19 @@ import pandas as pd
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.evaluation.metrics import METRICS
-from separation.evaluation.results import read_results
+from separation.evaluation.results import INTERVAL, read_results
 from separation.files import atomic_path, visible
 
 EMPTY = "–"
 LEGEND = (
-    "Means over whole utterances; SI-SDRi, SDRi in dB are improvements over the mixture."
+    "Means over whole utterances; SI-SDRi, SDRi in dB are improvements over the mixture. 95 %:"
+    " interval of the mean SI-SDRi on tt, by the bootstrap over its mixtures."
     " **tt**: speakers that training never heard, and its subsets by gender; **tr**: speakers that"
     " it heard, so the distance between the two is overfitting. Other scores and mixtures: of tt."
     " Mixtures for which a metric could not be computed are left out of its mean and counted as"
     " failed. GMAC/s: multiply-accumulates for a second of audio. RTF: seconds of work"
-    " for a second of audio, on the machine that evaluated."
+    " for a second of audio, on the machine that evaluated. Systems oracle_*: masks made from the"
+    " references, which bound what such masks can reach."
 )
 
 
@@ -60,6 +62,7 @@ def corpus_table(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
         for name, metric in METRICS.items()
         if name != "si_sdr" and chosen.get(metric.columns[-1], pd.Series()).notna().any()
     ]
+    has_interval = chosen.get(INTERVAL[0], pd.Series()).notna().any()
     rows = []
     for tag, rows_of_system in chosen.groupby("tag", sort=True):
         by_subset = {(row.split, row.subset): row for row in rows_of_system.itertuples()}
@@ -67,13 +70,15 @@ def corpus_table(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
         facts = next(rows_of_system.itertuples())
         score = getattr(unseen, "si_sdri", float("-inf"))
         row = {"system": tag, "SI-SDRi tt": _number(unseen, "si_sdri")}
+        if has_interval:
+            row["95 %"] = interval(unseen)
         row |= {f"tt {name}": _number(by_subset.get(("tt", name)), "si_sdri") for name in subsets}
         row |= {
             "SI-SDRi tr": _number(seen, "si_sdri"),
             **{m.heading: _number(unseen, m.columns[-1], m.form) for m in others},
             "mixtures": _count(unseen),
-            "parameters": f"{facts.parameters / 1e6:.2f} M",
-            "GMAC/s": f"{facts.macs_per_second / 1e9:.2f}",
+            "parameters": _number(facts, "parameters", ".2f", 1e6, " M"),
+            "GMAC/s": _number(facts, "macs_per_second", ".2f", 1e9),
             "RTF": _number(facts, "real_time_factor", ".3f"),
             "epochs": _number(facts, "epochs", ".0f"),
         }
@@ -143,9 +148,15 @@ def terminal_text(results: pd.DataFrame) -> str:
     return "\n\n".join(texts)
 
 
-def _number(row: object, name: str, form: str = ".2f") -> str:
+def interval(row: object) -> str:
+    """The interval of the mean SI-SDRi of a row of results, such as ``6.70 to 7.93``."""
+    low, high = (_number(row, name) for name in INTERVAL)
+    return EMPTY if EMPTY in (low, high) else f"{low} to {high}"
+
+
+def _number(row: object, name: str, form: str = ".2f", scale: float = 1, unit: str = "") -> str:
     value = getattr(row, name, None)
-    return EMPTY if value is None or pd.isna(value) else format(value, form)
+    return EMPTY if value is None or pd.isna(value) else format(value / scale, form) + unit
 
 
 def _count(row: object) -> str:
