@@ -16,6 +16,7 @@ import separate
 from separation.config import load_resolved, save_resolved
 from separation.errors import RecipeError
 from separation.models import shelf
+from separation.models.architecture import import_all
 from separation.models.registry import load_model, save_model
 from separation.models.shelf import SHELF, describe_shelf, find_system, put_on_shelf
 from small_networks import small_conf, small_network
@@ -104,6 +105,7 @@ def test_a_shelved_model_is_whole_and_separates_as_its_scores_say(name):
     assert (folder / "model.pth").stat().st_size < 8e6
     assert (folder / "README.md").read_text().startswith(f"# {name}: ")
     conf = load_resolved(folder)
+    import_all()  # architectures of this project's own register with Asteroid
     plain = BaseModel.from_pretrained(str(folder / "model.pth"))
     assert plain.sample_rate == conf["corpus"]["sample_rate"]
     found, known = shelve.score_sample(folder), pd.read_csv(folder / "sample.csv")
