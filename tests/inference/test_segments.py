@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from separation.inference.segments import SegmentStreamer
@@ -56,7 +56,7 @@ def assert_kept_apart(found, sources):
     length=st.integers(1, 9000),
     lookahead=st.integers(2, 3000),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_sources_keep_their_places_in_any_blocks(sizes, length, lookahead):
     sources = two_sources(length)
     streamer = SegmentStreamer(Oracle(), lookahead)

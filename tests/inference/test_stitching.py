@@ -4,7 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from separation.inference.stitching import (
@@ -36,7 +36,7 @@ def seam_of(true, k, strength=1.0):
         lambda n: st.lists(st.permutations(range(n)), min_size=1, max_size=12)
     )
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_seams_alone_find_every_order(true):
     n_src = len(true[0])
     voices = [Voices(np.zeros((n_src, 3)), np.zeros(n_src)) for _ in true]
@@ -51,7 +51,7 @@ def test_seams_alone_find_every_order(true):
     ),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_voices_tell_where_seams_are_silent(true, seed):
     """Every second seam says nothing, and once a speaker says nothing in a segment."""
     rng = np.random.default_rng(seed)
