@@ -18,13 +18,13 @@ export class Microphone {
    * @param gone is called with a sentence if the device vanishes.
    */
   static async open(context, rate, take, gone) {
+    await context.audioWorklet.addModule("worklet.js");
     let stream;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio: PLAIN });
     } catch (error) {
       throw new Error(REFUSED[error.name] ?? `The microphone cannot be opened: ${error.message}`);
     }
-    await context.audioWorklet.addModule("worklet.js");
     const node = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0 });
     const resampler = new Resampler(context.sampleRate, rate);
     node.port.onmessage = ({ data }) => take(resampler.feed(data));

@@ -6,7 +6,7 @@ import { Player } from "./player.js";
 import { drawScale, limitsOf, Spectrogram } from "./spectrogram.js";
 import { Track } from "./track.js";
 import { wav } from "./wav.js";
-import { describe, levelOf, progress, seconds } from "./words.js";
+import { describe, levelOf, liveName, progress, seconds } from "./words.js";
 
 const MOST_MINUTES = 60; // of a recording, which is kept in memory
 const LIVE_SECONDS = 10; // that are seen while the microphone is on
@@ -69,7 +69,7 @@ async function listen() {
     complain(sentence);
   };
   const opened = await Microphone.open(context, facts.sample_rate, heard, gone);
-  begin(`live-${new Date().toISOString().slice(0, 19).replace(/[T:]/g, "-")}`, 0, true);
+  begin(liveName(), 0, true);
   microphone = opened;
   say("The microphone is on:");
   refresh();
@@ -276,6 +276,8 @@ function received({ data }) {
 }
 
 function failed(message) {
+  microphone?.close();
+  microphone = null;
   complain(`The network cannot be run here: ${message}`);
   say("");
   for (const id of ["microphone", "file"]) find(id).disabled = true;

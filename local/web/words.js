@@ -12,6 +12,13 @@ export function describe(facts) {
   return `${name}: ${parts.join(", ")}`;
 }
 
+/** What files of the microphone are called: by the time of the place. */
+export function liveName() {
+  const now = new Date();
+  now.setMinutes(now.getMinutes() - now.getTimezoneOffset());
+  return `live-${now.toISOString().slice(0, 19).replace(/[T:]/g, "-")}`;
+}
+
 /**
  * How far a recording is.
  *
