@@ -33,7 +33,7 @@ from separation.inference.live import (
     read_blocks,
     separate_live,
 )
-from separation.inference.onnx import OnnxStreamingNetwork, load_onnx
+from separation.inference.onnx import OnnxStreamingNetwork, load_streaming
 from separation.inference.segments import SegmentStreamer
 from separation.inference.streaming import Streamer
 from separation.models.fast import keep_freed_memory
@@ -104,14 +104,9 @@ def open_streamer(arguments: argparse.Namespace) -> Streamer | SegmentStreamer:
 
 def open_network(system: Path) -> BaseModel | OnnxStreamingNetwork:
     """The network of a trained system, or of a streaming ONNX file."""
-    if system.suffix != ".onnx":
-        return load_model(find_system(system))
-    network = load_onnx(system)
-    if not isinstance(network, OnnxStreamingNetwork):
-        raise RecipeError(
-            f"{system}: not a streaming file; local/export.py --kind streaming makes one"
-        )
-    return network
+    if system.suffix == ".onnx":
+        return load_streaming(system)
+    return load_model(find_system(system))
 
 
 def parse_arguments() -> argparse.Namespace:

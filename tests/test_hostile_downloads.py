@@ -6,6 +6,7 @@ import zipfile
 import pytest
 import requests
 
+from fake_web import Answer
 from small_corpora import assert_one_line, load
 from wsj0_tree import LISTS
 
@@ -95,27 +96,6 @@ def test_a_bad_zip_of_lists_is_named(corpus, make, capfd):
     assert_one_line(said, capfd)
     assert (str(path) in said) != (make is outside)
     assert ZIPS[make] in said
-
-
-class Answer:
-    """An answer of a web server, as requests gives it."""
-
-    status_code = 200
-
-    def __init__(self, content, length):
-        self.content, self.headers = content, {"Content-Length": length}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def raise_for_status(self):
-        pass
-
-    def iter_content(self, size):
-        yield self.content
 
 
 @pytest.mark.parametrize("length", ["abc", "", "-1", "²", "1.5"])

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 import web
+from fake_web import Answer
 from separation.config import save_resolved
 from separation.errors import RecipeError
 from separation.inference import runtime, site
@@ -39,26 +40,13 @@ class Registry:
 
     def __init__(self, content):
         self.content, self.asked = content, 0
-        self.headers = {"Content-Length": str(len(content or b""))}
 
     def get(self, url, **_):
         self.asked += 1
         assert url == runtime.URL
         if self.content is None:
             raise requests.ConnectionError("no route")
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def raise_for_status(self):
-        pass
-
-    def iter_content(self, size):
-        yield self.content
+        return Answer(self.content, str(len(self.content)))
 
 
 @pytest.fixture

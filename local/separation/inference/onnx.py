@@ -2,7 +2,7 @@
 
 Entry points: :func:`export_offline` and :func:`export_streaming` write a file and compare it with
 the network; :func:`load_onnx` opens one for :class:`.separator.Separator` or
-:class:`.streaming.Streamer`.
+:class:`.streaming.Streamer`, :func:`load_streaming` for the latter alone.
 
 A file is of one of three kinds. ``offline``: ``wav`` ``(1, time)`` of any length to ``estimates``
 ``(1, source, time)``. ``fixed``: the same for one length. ``streaming``: ``wav`` ``(1, n stride)``
@@ -115,6 +115,20 @@ def load_onnx(path: Path) -> OnnxNetwork | OnnxStreamingNetwork:
     if facts["kind"] == "streaming":
         return OnnxStreamingNetwork(session, facts)
     return OnnxNetwork(session, facts)
+
+
+def load_streaming(path: Path) -> OnnxStreamingNetwork:
+    """Open a streaming file.
+
+    Raises:
+        RecipeError: no such file, or not such a file.
+    """
+    network = load_onnx(path)
+    if not isinstance(network, OnnxStreamingNetwork):
+        raise RecipeError(
+            f"{path}: not a streaming file; local/export.py --kind streaming makes one"
+        )
+    return network
 
 
 class OnnxNetwork(torch.nn.Module):

@@ -19,7 +19,7 @@ from separation.config import load_resolved
 from separation.errors import RecipeError
 from separation.files import PARTIAL, visible, writing
 from separation.inference import runtime
-from separation.inference.onnx import OnnxStreamingNetwork, export_streaming, load_onnx
+from separation.inference.onnx import OnnxStreamingNetwork, export_streaming, load_streaming
 from separation.inference.streaming import LEVEL_SECONDS, MOST_GAIN
 from separation.models.registry import load_model
 from separation.models.shelf import find_system
@@ -52,7 +52,7 @@ def write_network(system: Path, folder: Path, licence: str) -> None:
     path = folder / NETWORK
     if system.suffix == ".onnx":
         name = system.stem
-        streaming(system)  # before anything is written
+        load_streaming(system)  # before anything is written
         with writing(path):
             shutil.copyfile(system, path)
     else:
@@ -65,25 +65,11 @@ def write_network(system: Path, folder: Path, licence: str) -> None:
             )
         except RecipeError as error:  # it does not know whose network it is
             raise RecipeError(f"{system}: {error}") from error
-    facts = describe(streaming(path)) | {"name": name}
+    facts = describe(load_streaming(path)) | {"name": name}
     if licence:
         facts["licence"] = licence
     with writing(folder / FACTS):
         (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-
-
-def streaming(path: Path) -> OnnxStreamingNetwork:
-    """Open a streaming ONNX file.
-
-    Raises:
-        RecipeError: not such a file.
-    """
-    network = load_onnx(path)
-    if not isinstance(network, OnnxStreamingNetwork):
-        raise RecipeError(
-            f"{path}: not a streaming file; local/export.py --kind streaming makes one"
-        )
-    return network
 
 
 def describe(network: OnnxStreamingNetwork) -> dict[str, Any]:

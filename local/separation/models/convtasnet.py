@@ -91,9 +91,8 @@ class LookaheadConvTasNet(WholeConvTasNet):
 
     def _separate(self, wav: torch.Tensor) -> torch.Tensor:
         length, (kernel, stride) = wav.shape[-1], self._filters
-        missing = max(kernel - length, -(length - kernel) % stride)
-        ahead = nn.functional.pad(wav, (0, missing + self.lookahead * stride))
-        return super()._separate(ahead)[..., :length]
+        silence = max(kernel - length, 0) + self.lookahead * stride
+        return super()._separate(nn.functional.pad(wav, (0, silence)))[..., :length]
 
     def forward_masker(self, tf_rep: torch.Tensor) -> torch.Tensor:
         """Masks of all frames ``(batch, filter, frame)`` but the last ones, ``lookahead`` many."""
