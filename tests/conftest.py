@@ -23,11 +23,15 @@ for folder in (TESTS, TESTS.parent / "local"):
 
 @pytest.fixture(scope="session")
 def whole_run(tmp_path_factory):
-    """A copy of the recipe in which all stages have run, and how run.sh ended."""
-    from recipe_copy import COMMAND, copy_recipe, run
+    """A copy of the recipe in which all stages have run, how run.sh ended, and what it made.
 
-    recipe = copy_recipe(tmp_path_factory.mktemp("a recipe") / "speech separation")
-    return recipe, run(recipe, *COMMAND)
+    One run serves all workers of pytest-xdist; each has a copy of its own.
+    """
+    from recipe_copy import run_once
+
+    own = tmp_path_factory.mktemp("a recipe")
+    several = "PYTEST_XDIST_WORKER" in os.environ
+    return run_once(own.parent.parent if several else own.parent, own)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,16 @@
 """A copy of the recipe in a folder with a space in its name, and its run.sh."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 
+import pandas as pd
+import torch
+
 from separation.config import ROOT
+from separation.files import exclusive
 
 TINY = [  # a corpus, a network and a training of seconds
     "corpus.n_mixtures={tr: 6, cv: 2, tt: 2}",
@@ -18,6 +23,9 @@ TINY = [  # a corpus, a network and a training of seconds
     *("evaluation.metrics=[si_sdr, sdr, snr]", "evaluation.n_examples=1"),
 ]
 COMMAND = ["--nj", "2", "--", *TINY]
+
+# These say when and how fast something was computed.
+CHANGING = ["real_time_factor", "date", "commit", "command"]
 
 
 def copy_recipe(root):
@@ -45,3 +53,37 @@ def run(root, *arguments, cwd=None):
         text=True,
         check=False,
     )
+
+
+def run_once(shared, own):
+    """Run all stages of a copy, unless it was done for another worker, and copy what is there.
+
+    Args:
+        shared: folder of all workers.
+        own: folder of this one.
+
+    Returns:
+        the copy in ``own``, how run.sh ended, and what it made.
+    """
+    with exclusive(shared, "recipe"):
+        recipe, known = shared / "whole run" / "speech separation", shared / "whole run.pickle"
+        if not known.exists():
+            result = run(copy_recipe(recipe), *COMMAND)
+            made = made_by(recipe) if result.returncode == 0 else None
+            known.write_bytes(pickle.dumps((result, made)))
+        shutil.copytree(recipe, own / recipe.name, symlinks=True)
+    return own / recipe.name, *pickle.loads(known.read_bytes())
+
+
+def made_by(recipe):
+    """All that a run leaves, as bytes or tables that can be compared."""
+    data, exp = recipe / "data" / "espeak-2mix", recipe / "exp" / "espeak-2mix_small"
+    files = [p for p in data.rglob("*") if p.suffix in (".wav", ".csv", ".txt")]
+    made = {str(path.relative_to(data)): path.read_bytes() for path in files}
+    for split in ("tt", "tr"):
+        made[f"scores {split}"] = (exp / f"eval_{split}" / "scores.csv").read_bytes()
+    log = pd.read_csv(exp / "training_log.csv")[["epoch", "step", "lr", "loss", "val_loss"]]
+    results = pd.read_csv(recipe / "results" / "espeak-2mix_small.csv").drop(columns=CHANGING)
+    weights = torch.load(exp / "best_model.pth", weights_only=True)["state_dict"]
+    left = [p.name for p in recipe.rglob(".*") if p.name.startswith((".partial-", ".mixing-"))]
+    return made, log, results, weights, left

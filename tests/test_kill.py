@@ -17,20 +17,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from recipe_copy import COMMAND, copy_recipe, environment, run
+from recipe_copy import COMMAND, copy_recipe, environment, made_by, run
 
 WAYS = ("all processes", "run.sh alone", "Ctrl-C")
 STAGES = range(5)
 LONGEST = 6.0  # seconds from a stage's first line to the kill
-# These say when and how fast something was computed.
-CHANGING = ["real_time_factor", "date", "commit", "command"]
-
-pytestmark = [
-    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc"),
-    pytest.mark.xdist_group("whole run"),
-]
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 
 
 def processes_of(session):
@@ -103,25 +96,11 @@ def run_and_kill(recipe, stage, way, seconds):
     return False
 
 
-def made_by(recipe):
-    """All that a run leaves, as bytes or tables that can be compared."""
-    data, exp = recipe / "data" / "espeak-2mix", recipe / "exp" / "espeak-2mix_small"
-    files = [p for p in data.rglob("*") if p.suffix in (".wav", ".csv", ".txt")]
-    made = {str(path.relative_to(data)): path.read_bytes() for path in files}
-    for split in ("tt", "tr"):
-        made[f"scores {split}"] = (exp / f"eval_{split}" / "scores.csv").read_bytes()
-    log = pd.read_csv(exp / "training_log.csv")[["epoch", "step", "lr", "loss", "val_loss"]]
-    results = pd.read_csv(recipe / "results" / "espeak-2mix_small.csv").drop(columns=CHANGING)
-    weights = torch.load(exp / "best_model.pth", weights_only=True)["state_dict"]
-    left = [p.name for p in recipe.rglob(".*") if p.name.startswith((".partial-", ".mixing-"))]
-    return made, log, results, weights, left
-
-
 @pytest.fixture
 def whole(whole_run):
-    recipe, result = whole_run
+    _, result, made = whole_run
     assert result.returncode == 0, result.stdout + result.stderr
-    return made_by(recipe)
+    return made
 
 
 def assert_same(found, expected):

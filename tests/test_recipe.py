@@ -10,9 +10,6 @@ import soundfile
 
 from recipe_copy import TINY, run
 
-# One run for these tests and those of test_kill.py, by the worker that has both.
-pytestmark = pytest.mark.xdist_group("whole run")
-
 
 @pytest.fixture
 def recipe(whole_run):
