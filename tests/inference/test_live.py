@@ -209,6 +209,29 @@ def test_ctrl_c_and_kill_close_the_files_whole(experiment, tmp_path, number):
     assert soundfile.info(file).frames == soundfile.info(tmp_path / "talk_s2.wav").frames
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_an_interruption_between_two_files_leaves_them_the_same(tmp_path, monkeypatch, after):
+    """Ctrl-C comes before or after the second file of the second block is written."""
+    paths = [tmp_path / f"a_s{k}.wav" for k in (1, 2, 3)]
+    files, blocks = GrowingFiles(paths, 8000), signal_of(3 * 200).reshape(2, 3, 100)
+    files.write(blocks[0], blocks[0][0])
+    write = files.files[1].write
+
+    def interrupted(samples):
+        monkeypatch.undo()
+        if after:
+            write(samples)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.files[1], "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        files.write(blocks[1], blocks[1][0])
+    files.close()
+    for number, path in enumerate(paths):
+        expected = np.concatenate([blocks[0][number], blocks[1][number]])
+        np.testing.assert_allclose(soundfile.read(path)[0], expected, atol=2**-16)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

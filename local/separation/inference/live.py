@@ -151,8 +151,9 @@ class GrowingFiles:
     """
 
     def __init__(self, paths: Sequence[Path], rate: int) -> None:
-        self.clipped = 0
+        self.clipped = self._frames = 0  # frames that every file is to have
         self.paths = list(paths)
+        self._last = np.zeros((len(self.paths), 0), np.int16)
         with ExitStack() as stack:
             self.files = []
             for path in paths:
@@ -164,19 +165,24 @@ class GrowingFiles:
     def write(self, sources: np.ndarray, mixture: np.ndarray) -> None:
         """Append ``(source, time)``."""
         self.clipped += int((np.abs(sources) > 1).sum())
-        for file, source, path in zip(self.files, sources, self.paths, strict=True):
+        levels = np.clip(np.round(sources * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
+        self._last, self._frames = levels, self._frames + levels.shape[1]
+        self._append()
+
+    def close(self) -> None:
+        """Write what Ctrl-C has kept from a file, and the lengths into the headers."""
+        with self._open:
+            self._append()
+
+    def _append(self) -> None:
+        """Write what each file lacks of the last block."""
+        for file, source, path in zip(self.files, self._last, self.paths, strict=True):
             try:
-                file.write(
-                    np.clip(np.round(source * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
-                )
+                file.write(source[len(source) - (self._frames - file.frames) :])
                 file.flush()
             except (soundfile.SoundFileError, OSError, AssertionError) as error:
                 # soundfile asserts that all samples were written.
                 raise RecipeError(f"{path}: cannot be written on; is the disk full?") from error
-
-    def close(self) -> None:
-        """Write the lengths into the headers."""
-        self._open.close()
 
 
 def separate_live(
