@@ -69,6 +69,14 @@ def test_means_leave_out_what_failed_and_count_it():
     assert rows["FF"]["n_failed"] == 0
 
 
+def test_the_mean_improvement_has_an_interval_where_there_are_two_mixtures():
+    rows = {row["subset"]: row for row in summarise(scores())}
+    assert 10.0 <= rows["all"]["si_sdri_low"] < 40.0 < rows["all"]["si_sdri_high"] <= 90.0
+    assert (rows["FM"]["si_sdri_low"], rows["FM"]["si_sdri_high"]) == (20.0, 40.0)
+    assert np.isnan(rows["FF"]["si_sdri_low"])
+    assert "si_sdri_low" not in summarise(scores().drop(columns="si_sdri"))[0]
+
+
 def test_subset_names():
     assert subset_of(["M", "F"]) == "FM"
     assert subset_of(["M", "F", "F"]) == "FFM"

@@ -104,6 +104,30 @@ def test_a_table_a_corpus_best_system_first(results_dir):
     assert "tt FFM" in corpus_table(load_results(results_dir), "trio-3spk")
 
 
+def test_intervals_and_oracles_in_the_table(results_dir):
+    facts = {"parameters": "", "macs_per_second": "", "real_time_factor": ""}
+    ends = {"si_sdri_low": 12.05, "si_sdri_high": 14.25}
+    scores = {("tt", "all"): 13.2}
+    result_file(results_dir / "o.csv", "toy", "oracle_ibm", scores, **facts, **ends)
+    first, second, _ = corpus_table(load_results(results_dir), "toy").to_dict("records")
+    assert list(first)[:3] == ["system", "SI-SDRi tt", "95 %"]
+    assert (first["system"], first["95 %"]) == ("oracle_ibm", "12.05 to 14.25")
+    assert [first[name] for name in ("parameters", "GMAC/s", "RTF", "epochs")] == ["–"] * 4
+    assert (second["95 %"], second["parameters"]) == ("–", "1.70 M")
+
+
+def test_an_oracle_has_plots_and_players_without_a_configuration(
+    results_dir, exp_root, monkeypatch
+):
+    folder = exp_root / "toy_oracle_irm"
+    shutil.copytree(exp_root / "toy_small" / "eval_tt", folder / "eval_tt")
+    arguments = ["--results_dir", str(results_dir), "--exp_root", str(exp_root)]
+    monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
+    report.main()
+    assert (folder / "plots" / "si_sdri_tt.png").is_file()
+    assert "oracle_irm: SI-SDRi 7.0 dB" in (results_dir / "index.html").read_text()
+
+
 def test_commands_name_the_splits(results_dir):
     rows = commands(load_results(results_dir), "toy").set_index("tag")
     assert rows.loc["small", "splits"] == "tt, tr"

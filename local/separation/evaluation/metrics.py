@@ -145,6 +145,7 @@ class Metric:
             over the mixture's, or both; the last one is shown in tables.
         form: how it is written there.
         digits: after the point in files.
+        lower_is_better: as of an error.
     """
 
     score: Callable[[np.ndarray, np.ndarray, int], float]
@@ -152,6 +153,7 @@ class Metric:
     columns: tuple[str, ...]
     form: str = ".2f"
     digits: int = 4
+    lower_is_better: bool = False
 
 
 METRICS: dict[str, Metric] = {
@@ -160,7 +162,7 @@ METRICS: dict[str, Metric] = {
     "snr": Metric(lambda r, e, _: snr(r, e), "SNR", ("snr",)),
     "stoi": Metric(stoi_score, "STOI", ("stoi",), form=".3f"),
     "pesq": Metric(pesq_score, "PESQ", ("pesq",)),
-    "mse": Metric(lambda r, e, _: mse(r, e), "MSE", ("mse",), form=".2e", digits=9),
+    "mse": Metric(lambda r, e, _: mse(r, e), "MSE", ("mse",), ".2e", 9, lower_is_better=True),
 }
 
 
@@ -172,6 +174,14 @@ def check_metrics(names: Sequence[str]) -> None:
             raise RecipeError(
                 f"evaluation.metrics: unknown '{name}'{hint}; known: {', '.join(METRICS)}"
             )
+
+
+def metric_of(column: str) -> Metric | None:
+    """The metric of a column ``input_<name>``, ``<name>`` or ``<name>i``; None of another one."""
+    for name, metric in METRICS.items():
+        if column in (f"input_{name}", name, f"{name}i"):
+            return metric
+    return None
 
 
 def solve_permutation(references: np.ndarray, estimates: np.ndarray) -> tuple[int, ...]:
