@@ -22,8 +22,8 @@ LEGEND = (
     " it heard, so the distance between the two is overfitting. Other scores and mixtures: of tt."
     " Mixtures for which a metric could not be computed are left out of its mean and counted as"
     " failed. GMAC/s: multiply-accumulates for a second of audio. RTF: seconds of work"
-    " for a second of audio, on the machine that evaluated. Systems oracle_*: masks made from the"
-    " references, which bound what such masks can reach."
+    " for a second of audio, on the machine that evaluated. Systems called oracle: masks made from"
+    " the references, which bound what such masks can reach."
 )
 
 
