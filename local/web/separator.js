@@ -27,9 +27,10 @@ export class Separator {
     });
     this.waiting = new Float32Array(0); // input that fills no hop yet
     this.mixture = new Float32Array(0); // input without an estimate yet
-    this.started = false;
-    this.ahead = this.facts.lookahead * this.facts.stride;
-    this.silence = this.ahead; // samples still to come out before the first one
+    const { lookahead, stride, edges = 0 } = this.facts;
+    this.started = edges > 0; // silence before the first sample is there from the beginning
+    this.early = lookahead * stride + edges;
+    this.silence = this.early; // samples still to come out before the first one
     this.follower = new LevelFollower(this.facts);
   }
 
@@ -53,7 +54,7 @@ export class Separator {
     const { kernel, stride } = this.facts;
     const waiting = this.waiting.length;
     const missing = this.started ? (stride - (waiting % stride)) % stride : kernel - waiting;
-    const hops = await this.#separate(new Float32Array(missing + this.ahead));
+    const hops = await this.#separate(new Float32Array(missing + this.early));
     const tail = this.#rows(this.state[this.facts.decoder_state].data);
     return this.#levelled(hops.map((hop, k) => join(hop, tail[k]).subarray(0, left)));
   }

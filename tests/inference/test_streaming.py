@@ -25,6 +25,8 @@ SYSTEMS = {
     "softmax": ("causal", "net_conf.activate=softmax"),
     "deep": ("deep_causal",),
     "gated": ("deep_causal", "net_conf.deep_gate=glu"),
+    "spectral": ("spectral_causal",),
+    "spectral, P 2": ("spectral_causal", "net_conf.P=2", "net_conf.Sc=4"),
 }
 every_system = pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS)
 
@@ -86,9 +88,10 @@ def test_any_chunks(sizes):
     assert_equal(found, offline(model, samples))
 
 
-@pytest.mark.parametrize("length", [1, 20, 39, 40, 41, 59, 60, 61])
-def test_recordings_shorter_than_a_frame_and_a_bit_longer(length):
-    model, samples = small_network("causal"), signal(length)
+@pytest.mark.parametrize("tag", ["causal", "spectral_causal"])
+@pytest.mark.parametrize("length", [1, 7, 8, 20, 31, 32, 33, 39, 40, 41, 59, 60, 61])
+def test_recordings_shorter_than_a_frame_and_a_bit_longer(length, tag):
+    model, samples = small_network(tag), signal(length)
     assert_equal(streamed(Streamer(model, level=False), samples, [17]), offline(model, samples))
 
 

@@ -23,6 +23,9 @@ COMPILED = {
     "lookahead": ("causal", *DEEPER, "net_conf.lookahead=5"),
     "more than a panel": ("causal", "net_conf.N=70", "net_conf.B=33", "net_conf.H=40"),
     "L 2": ("causal", "net_conf.L=2"),
+    "spectral": ("spectral_causal", *DEEPER),
+    "spectral, softmax": ("spectral_causal", "net_conf.activate=softmax", "corpus.n_src=3"),
+    "spectral, skip": ("spectral_causal", "net_conf.Sc=5", "net_conf.L=76"),
 }
 NOT_COMPILED = {
     "frame norm": ("causal", "net_conf.norm=cln_frame"),

@@ -7,8 +7,10 @@ the network; :func:`load_onnx` opens one for :class:`.separator.Separator` or
 A file is of one of three kinds. ``offline``: ``wav`` ``(1, time)`` of any length to ``estimates``
 ``(1, source, time)``. ``fixed``: the same for one length. ``streaming``: ``wav`` ``(1, n stride)``
 and the state before it, ``state_0``, ``state_1``, ..., to ``estimates`` of the samples ``kernel -
-stride`` and ``lookahead`` hops earlier, and the state after it, ``new_state_0``, ...; ``state_0``
-begins as the first ``kernel - stride`` samples, ``(1, 1, time)``, all others as zeros.
+stride`` and ``lookahead`` hops earlier, and the state after it, ``new_state_0``, ...; all of it
+begins as zeros, but with no ``edges`` ``state_0`` as the first ``kernel - stride`` samples,
+``(1, 1, time)``. ``edges`` is how many samples of silence go in before the first sample, where
+``state_0`` has them already, and after the last.
 """
 
 from __future__ import annotations
@@ -77,6 +79,7 @@ def export_streaming(model: BaseModel, path: Path, facts: dict[str, Any]) -> flo
         "kernel": network.kernel,
         "stride": network.stride,
         "lookahead": network.lookahead,
+        "edges": network.edges,
         "latency": network.kernel + network.lookahead * network.stride,
         "decoder_state": network.decoder_state,
     }
@@ -170,6 +173,7 @@ class OnnxStreamingNetwork:
         kernel: length of the encoder's filters, samples.
         stride: samples of a hop.
         lookahead: frames that a mask comes later than its frame.
+        edges: samples of silence before the first sample, and after the last.
         n_src: sources.
     """
 
@@ -178,6 +182,7 @@ class OnnxStreamingNetwork:
         self.sample_rate, self.n_src = self.facts["sample_rate"], self.facts["n_src"]
         self.kernel, self.stride = self.facts["kernel"], self.facts["stride"]
         self.lookahead = self.facts["lookahead"]
+        self.edges = self.facts.get("edges", 0)  # older files have none
         self._inputs = self.session.get_inputs()[1:]
         self.begin(1)
 

@@ -28,6 +28,7 @@ class HopByHop(Protocol):
     kernel: int
     stride: int
     lookahead: int
+    edges: int
     n_src: int
     sample_rate: int
 
@@ -82,8 +83,9 @@ class Streamer:
         self.batch = batch
         self.sample_rate = self.network.sample_rate
         self.n_src, hop = self.network.n_src, self.network.stride
-        self._ahead = self.network.lookahead * hop  # samples that come out before the first one
-        self.latency = self.network.kernel + self._ahead
+        ahead = self.network.lookahead * hop
+        self._early = ahead + self.network.edges  # samples that come out before the first one
+        self.latency = self.network.kernel + ahead
         self._follower = LevelFollower(batch, hop, self.sample_rate) if level else None
         self.reset()
 
@@ -92,7 +94,8 @@ class Streamer:
         self.network.begin(self.batch)
         self._waiting = np.zeros((self.batch, 0), np.float32)  # input that fills no hop yet
         self._mixture = np.zeros((self.batch, 0), np.float32)  # input without an estimate yet
-        self._started, self._silence = False, self._ahead
+        # Silence before the first sample is there from the beginning.
+        self._started, self._silence = self.network.edges > 0, self._early
         self.bad_samples = 0
         if self._follower:
             self._follower.reset()
@@ -128,7 +131,7 @@ class Streamer:
         # As the network pads a whole recording: zeros up to a whole frame, and those that it sees.
         waiting = self._waiting.shape[1]
         missing = -waiting % network.stride if self._started else network.kernel - waiting
-        hops = self._separate(np.zeros((self.batch, missing + self._ahead), np.float32))
+        hops = self._separate(np.zeros((self.batch, missing + self._early), np.float32))
         with torch.inference_mode():
             estimates = np.concatenate([hops, network.tail().numpy()], -1)
         return self._levelled(estimates[..., :left])

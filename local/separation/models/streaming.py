@@ -159,6 +159,7 @@ class StreamingNetwork(nn.Module):
         kernel: length of the encoder's filters, samples.
         stride: samples of a hop.
         lookahead: frames; the estimates of as many hops are silence before the first one.
+        edges: samples of silence before the first sample, and after the last.
         n_src: sources.
         sample_rate: Hz.
     """
@@ -166,6 +167,7 @@ class StreamingNetwork(nn.Module):
     def __init__(self, network: BaseEncoderMaskerDecoder, lookahead: int = 0) -> None:
         super().__init__()
         self.network, self.lookahead = network, lookahead
+        self.edges = int(getattr(network, "edges", 0))
         self.delay = StreamedDelay(network.encoder.n_feats_out, lookahead) if lookahead else None
         filterbank = network.encoder.filterbank
         self.kernel, self.stride = int(filterbank.kernel_size), int(filterbank.stride)

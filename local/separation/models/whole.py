@@ -27,10 +27,12 @@ class WholeMixture(BaseEncoderMaskerDecoder):
         ragged: whether a batch of different lengths is separated in one go; else one by one.
         streams: whether the network can be fed bit by bit, as long as its settings are causal
             (:mod:`separation.models.streaming`).
+        edges: samples of silence before the first sample of a mixture, and after the last.
     """
 
     ragged = False
     streams = False
+    edges: int = 0
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -25,6 +25,7 @@ class SpectralNet(WholeMixture):
 
     The separator is Conv-TasNet's, on log magnitudes. Its frames are long and few, so a second
     costs little, and it need not learn what a spectrum is; what the phases hide it cannot reach.
+    A causal one is a causal separator's: an output sample needs the windows that overlap it.
 
     Args:
         n_src: sources.
@@ -32,6 +33,8 @@ class SpectralNet(WholeMixture):
         sample_rate: Hz.
         **separator: as :class:`asteroid.masknn.TDConvNet`.
     """
+
+    streams = True
 
     def __init__(
         self, n_src: int, kernel_size: int, sample_rate: float = 8000.0, **separator: Any
@@ -41,13 +44,11 @@ class SpectralNet(WholeMixture):
         )
         masker = TDConvNet(encoder.n_feats_out // 2, n_src, **separator)
         super().__init__(encoder, masker, decoder)
+        self.edges = kernel_size - kernel_size // 4  # all samples lie in as many windows
 
     def _separate(self, wav: torch.Tensor) -> torch.Tensor:
-        """Every sample lies in as many windows as those in the middle do."""
-        length, (kernel, stride) = wav.shape[-1], self._filters
-        around = kernel - stride
-        padded = nn.functional.pad(wav, (around, around))
-        return super()._separate(padded)[..., around : around + length]
+        padded = nn.functional.pad(wav, (self.edges, self.edges))
+        return super()._separate(padded)[..., self.edges : self.edges + wav.shape[-1]]
 
     def forward_masker(self, tf_rep: torch.Tensor) -> torch.Tensor:
         """Masks ``(batch, source, bin, frame)`` of an STFT ``(batch, 2 bin, frame)``."""
@@ -83,6 +84,8 @@ class Settings(Architecture):
         R: repeats.
         activate: of the mask: ``sigmoid``; ``relu``, without an upper bound; ``softmax``, whose
             masks add up to 1.
+        causal: nothing looks ahead, latency L: norms are cumulative, and convolutions over frames
+            see the past alone.
     """
 
     L: int = 256
@@ -93,19 +96,21 @@ class Settings(Architecture):
     X: int = 6
     R: int = 4
     activate: str = "sigmoid"
+    causal: bool = False
 
     rules: ClassVar[dict[str, Rule]] = {
         **dict.fromkeys(("L", "B", "H", "P", "X", "R"), Number(1)),
         "Sc": Number(0),
         "activate": OneOf(("sigmoid", "relu", "softmax")),
     }
+    added: ClassVar[tuple[str, ...]] = ("causal",)
 
     def check(self) -> None:
         """Raise a :class:`RecipeError` with the key where values do not fit together."""
         if self.L % 4:
             raise RecipeError(f"net_conf.L is {self.L}; it must be a multiple of 4")
-        if self.P % 2 == 0:
-            raise RecipeError(f"net_conf.P is {self.P}; it must be odd")
+        if self.P % 2 == 0 and not self.causal:
+            raise RecipeError(f"net_conf.P is {self.P}; it must be odd unless causal is true")
 
     def build(self, sample_rate: int) -> SpectralNet:
         """The network with fresh weights: ``(batch, time)`` to ``(batch, source, time)``."""
@@ -119,7 +124,9 @@ class Settings(Architecture):
             conv_kernel_size=self.P,
             n_blocks=self.X,
             n_repeats=self.R,
+            norm_type="cgLN" if self.causal else "gLN",
             mask_act=self.activate,
+            causal=self.causal,
         )
 
     @property
@@ -133,8 +140,12 @@ class Settings(Architecture):
         return self.R * (self.P - 1) * (2**self.X - 1) * self.stride + self.L
 
     @property
-    def latency(self) -> None:
-        """Its global norms see the whole utterance."""
+    def latency(self) -> int | None:
+        """Samples from an output sample to the last input that it depends on.
+
+        The windows that overlap an output sample need L samples; global norms see everything.
+        """
+        return self.L if self.causal else None
 
 
 register_model(SpectralNet)

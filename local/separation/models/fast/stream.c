@@ -1,4 +1,5 @@
-/* A causal Conv-TasNet with cumulative norms, a few frames at a time, on one core.
+/* A causal Conv-TasNet with cumulative norms, a few frames at a time, on one core; or its separator
+ * on the log magnitudes of spectra, whose frames are real parts first, then imaginary parts.
  *
  * Rows are frames here: the channels of a frame lie side by side. Weights come in panels, in which
  * PANEL outputs of an input lie side by side, so that a matmul of few rows reads them once, in order.
@@ -7,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#define EPS 1e-8 /* of Asteroid's norms, added to variances */
+#define EPS 1e-8 /* of Asteroid's norms, added to variances, and of its magnitudes, to powers */
+#define QUIET 1e-5f /* of architectures/spectral.py, added to magnitudes */
 #define FRAMES 16 /* at a time, at the most */
 #define TILE 6 /* rows of a matmul whose sums fit into registers */
 #ifdef __AVX512F__
@@ -48,7 +50,8 @@ enum { SIGMOID, RELU, SOFTMAX };
 struct network {
     struct matrix encoder, bottleneck, masks, decoder;
     struct block *blocks;
-    long n_blocks, hidden, filters, sources, kernel, stride, lookahead, activation, skips;
+    /* parts: of a frame that share a mask: 2 of spectra, else 1; filters: masks of a source */
+    long n_blocks, hidden, filters, sources, kernel, stride, lookahead, activation, skips, parts;
     float mask_slope;
     long seen; /* frames so far */
     struct running norm;
@@ -56,7 +59,7 @@ struct network {
      * that wait for their masks: what is kept comes first, then room for FRAMES more */
     float *samples, *tails, *frames;
     /* rows of FRAMES frames */
-    float *normed, *x, *skipped, *hidden_rows, *masked, *decoded;
+    float *normed, *x, *skipped, *hidden_rows, *mask_rows, *masked, *decoded;
 };
 
 static inline __attribute__((always_inline)) void multiply_rows(struct matrix m, long first,
@@ -201,6 +204,32 @@ static void make_mask(const struct network *n, float *mask)
     }
 }
 
+/* What the separator sees of a frame. */
+static const float *seen_of(const struct network *n, const float *frame, float *levels)
+{
+    if (n->parts == 1)
+        return frame;
+    const float *imaginary = frame + n->filters;
+    for (long c = 0; c < n->filters; c++) {
+        float power = frame[c] * frame[c] + imaginary[c] * imaginary[c] + (float)EPS;
+        levels[c] = logf(sqrtf(power) + QUIET);
+    }
+    return levels;
+}
+
+/* Masks frames of one source: masked (frame, part, filter). */
+static void apply_masks(const struct network *n, const float *masks, long frames)
+{
+    for (long t = 0; t < frames; t++, masks += n->masks.out) {
+        const float *frame = n->frames + t * n->encoder.out;
+        float *masked = n->masked + t * n->decoder.in;
+        for (long part = 0; part < n->parts; part++, frame += n->filters, masked += n->filters)
+#pragma omp simd
+            for (long c = 0; c < n->filters; c++)
+                masked[c] = masks[c] * frame[c];
+    }
+}
+
 /* Adds decoded frames up and gives the samples that no later frame adds to. */
 static void overlap_add(struct network *n, float *sums, long frames, float *estimate)
 {
@@ -221,8 +250,10 @@ static void run_frames(struct network *n, const float *wav, long frames, float *
     multiply(n->encoder, n->samples, n->stride, frames, new, 0);
     memmove(n->samples, n->samples + hops, overlap * sizeof(float));
 
-    for (long t = 0; t < frames; t++)
-        norm(&n->norm, new + t * row, n->normed + t * row, n->filters);
+    for (long t = 0; t < frames; t++) {
+        float *normed = n->normed + t * row;
+        norm(&n->norm, seen_of(n, new + t * row, normed), normed, n->filters);
+    }
     multiply(n->bottleneck, n->normed, row, frames, n->x, 0);
     if (n->skips)
         memset(n->skipped, 0, frames * n->blocks[0].skip.out * sizeof(float));
@@ -233,20 +264,15 @@ static void run_frames(struct network *n, const float *wav, long frames, float *
     float *last = n->skips ? n->skipped : n->x;
     long last_row = n->skips ? n->blocks[0].skip.out : n->bottleneck.out;
     activate(last, frames * last_row, n->mask_slope);
-    multiply(n->masks, last, last_row, frames, n->masked, 0);
-    for (long t = 0; t < frames; t++) {
-        float *mask = n->masked + t * n->masks.out;
-        make_mask(n, mask);
-        for (long s = 0; s < n->sources; s++)
-#pragma omp simd
-            for (long c = 0; c < n->filters; c++)
-                mask[s * n->filters + c] *= n->frames[t * row + c];
-    }
-    memmove(n->frames, n->frames + frames * row, n->lookahead * row * sizeof(float));
+    multiply(n->masks, last, last_row, frames, n->mask_rows, 0);
+    for (long t = 0; t < frames; t++)
+        make_mask(n, n->mask_rows + t * n->masks.out);
     for (long s = 0; s < n->sources; s++) {
-        multiply(n->decoder, n->masked + s * n->filters, n->masks.out, frames, n->decoded, 0);
+        apply_masks(n, n->mask_rows + s * n->filters, frames);
+        multiply(n->decoder, n->masked, n->decoder.in, frames, n->decoded, 0);
         overlap_add(n, n->tails + s * (overlap + FRAMES * n->stride), frames, estimates + s * step);
     }
+    memmove(n->frames, n->frames + frames * row, n->lookahead * row * sizeof(float));
 }
 
 /* wav: (frames stride), the samples after those that are kept. estimates: (source, frames stride). */

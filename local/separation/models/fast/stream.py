@@ -1,4 +1,4 @@
-"""A causal Conv-TasNet a few frames at a time, by ``stream.c``, compiled for this processor.
+"""Causal networks a few frames at a time, by ``stream.c``, compiled for this processor.
 
 Entry point: :func:`compile_stream`.
 """
@@ -22,7 +22,10 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (nn.Sigmoid, nn.ReLU, nn.Softmax)  # 
 
 
 def compile_stream(network: StreamingNetwork) -> StreamingNetwork | CompiledStream:
-    """The same network, compiled if it is a Conv-TasNet with cumulative norms; else as it is."""
+    """The same network, compiled if it is one that ``stream.c`` computes; else as it is.
+
+    Those are Conv-TasNets with cumulative norms, and their separators on spectra.
+    """
     library = compiled((SOURCE,)) if _suits(network.network) else None
     return CompiledStream(network, library) if library is not None else network
 
@@ -41,6 +44,7 @@ class CompiledStream:
         kernel: length of the encoder's filters, samples.
         stride: samples of a hop.
         lookahead: frames that a mask comes later than its frame.
+        edges: samples of silence before the first sample, and after the last.
         n_src: sources.
         sample_rate: Hz.
     """
@@ -48,7 +52,8 @@ class CompiledStream:
     def __init__(self, network: StreamingNetwork, library: ctypes.CDLL) -> None:
         self._network, self._library = network, library
         self.kernel, self.stride = network.kernel, network.stride
-        self.lookahead, self.n_src = network.lookahead, network.n_src
+        self.lookahead, self.edges = network.lookahead, network.edges
+        self.n_src = network.n_src
         self.sample_rate = network.sample_rate
         self._frames = library.most_frames()
         self._layers = [_kept_layers(block) for block in network.network.masker.TCN]
@@ -163,13 +168,15 @@ class CompiledStream:
             lookahead=self.lookahead,
             activation=ACTIVATIONS.index(type(masker.output_act)),
             skips=masker.skip_chan or 0,
+            parts=network.encoder.n_feats_out // masker.in_chan,
             mask_slope=masker.mask_net[0].weight.item(),
         )
         packed.normed = self._room(packed.encoder.out)
         packed.x = self._room(packed.bottleneck.out)
         packed.skipped = self._room(self._blocks[0].skip.out)
         packed.hidden_rows = self._room(self._blocks[0].in_.out)
-        packed.masked = self._room(packed.masks.out)
+        packed.mask_rows = self._room(packed.masks.out)
+        packed.masked = self._room(packed.decoder.in_)
         packed.decoded = self._room(packed.decoder.out)
         return packed
 
@@ -286,12 +293,12 @@ class _Network(ctypes.Structure):
         *((name, ctypes.c_long) for name in ("n_blocks", "hidden", "filters", "sources")),
         *(
             (name, ctypes.c_long)
-            for name in ("kernel", "stride", "lookahead", "activation", "skips")
+            for name in ("kernel", "stride", "lookahead", "activation", "skips", "parts")
         ),
         ("mask_slope", ctypes.c_float),
         ("seen", ctypes.c_long),
         ("norm", _Running),
         *((name, ctypes.c_void_p) for name in ("samples", "tails", "frames")),
         *((name, ctypes.c_void_p) for name in ("normed", "x", "skipped", "hidden_rows")),
-        *((name, ctypes.c_void_p) for name in ("masked", "decoded")),
+        *((name, ctypes.c_void_p) for name in ("mask_rows", "masked", "decoded")),
     )
