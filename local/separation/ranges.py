@@ -124,6 +124,7 @@ RULES: dict[str, Rule] = {
     "data.augment.room_share": SHARE,
     "data.augment.codec_share": SHARE,
     "data.augment.silence_share": SHARE,
+    "optim.name": OneOf(("adam", "muon")),
     "optim.lr": POSITIVE,
     "optim.weight_decay": NONE_OR_COUNT,
     "optim.warmup_steps": NONE_OR_COUNT,

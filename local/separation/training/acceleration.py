@@ -12,7 +12,9 @@ from torch.utils._triton import has_triton
 
 from separation.config import Conf
 from separation.models.bfloat16 import is_faster
+from separation.training.muon import Muon
 
+OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "muon": Muon}
 EARNS_MINUTES = 20.0  # of training on a GPU, which a minute or two of compiling is little beside
 
 
@@ -48,9 +50,9 @@ def pick_compile(training: Conf) -> bool:
 
 
 def make_optimizer(conf: Conf, model: BaseModel) -> torch.optim.Adam:
-    """Adam, all parameters in one call where training is to be fast."""
+    """The optimizer by its name; Adam takes all parameters in one call where that is faster."""
     optim = conf["optim"]
-    return torch.optim.Adam(
+    return OPTIMIZERS[optim["name"]](
         model.parameters(),
         lr=optim["lr"],
         weight_decay=optim["weight_decay"],
