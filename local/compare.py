@@ -107,7 +107,8 @@ def results_table(paths: list[Path], sort: str) -> pd.DataFrame:
 
 def shown_results(table: pd.DataFrame) -> pd.DataFrame:
     """The same for people, every cell a text."""
-    columns = {m.columns[-1]: m for m in METRICS.values() if m.columns[-1] in table}
+    shown_columns = {metric.columns[-1]: metric for metric in METRICS.values()}
+    columns = {c: m for c, m in shown_columns.items() if c in table and table[c].notna().any()}
     rows = []
     for row in table.itertuples():
         cells = {"corpus": row.corpus, "split": row.split, "system": row.tag}

@@ -124,7 +124,7 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(
         __doc__,
-        *("exp_dir", "corpus", "tag", "data_dir", "device", "precision", "overrides"),
+        *("exp_dir", "corpus", "tag", "data_dir", "device", "precision", "metrics", "overrides"),
         exp_dir={"required": False, "help": "the folder of the trained system, or for an oracle's"},
         corpus={"required": False, "help": "a folder of egs/, with --tag"},
         tag={"required": False, "help": f"an oracle: {', '.join(ORACLES)}"},
@@ -186,7 +186,8 @@ def find_oracle(arguments: argparse.Namespace) -> Subject:
 def overrides(arguments: argparse.Namespace) -> list[str]:
     """Changes to the configuration that the command line asks for."""
     split = [f"evaluation.splits=[{arguments.split}]"] if arguments.split else []
-    return [*arguments.overrides, *split]
+    metrics = [f"evaluation.metrics=[{arguments.metrics}]"] if arguments.metrics else []
+    return [*arguments.overrides, *split, *metrics]
 
 
 def results_path(arguments: argparse.Namespace, default: Path) -> Path:

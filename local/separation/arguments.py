@@ -21,6 +21,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "help": "of the network (auto, the default: bf16 where it is faster, on GPUs and CPUs with"
         " units for it)",
     },
+    "--metrics": {"help": "names with commas between them (default: evaluation.metrics)"},
     "overrides": {"nargs": "*", "help": "key=value of the YAML, after --"},
 }
 

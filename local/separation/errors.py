@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one line on the terminal instead of a traceback."""
+"""Errors: what a user can mend, one line on the terminal, and metrics that have no value."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ class RecipeError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
+
+
+class MetricError(Exception):
+    """A metric that has no value for these signals; the message says why."""
 
 
 def one_line(text: str) -> str:

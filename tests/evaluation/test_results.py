@@ -87,7 +87,7 @@ def test_subset_names():
 def test_the_columns_are_these():
     assert ",".join(COLUMNS) == (
         "corpus,tag,split,subset,n_mixtures,n_failed,si_sdr,si_sdri,sdr,sdri,snr,stoi,pesq,mse,"
-        "si_sdri_low,si_sdri_high,parameters,macs_per_second,real_time_factor,latency_ms,epochs,commit,date,command,data_fingerprint"
+        "estoi,sir,siri,sar,dnsmos,si_sdri_low,si_sdri_high,parameters,macs_per_second,real_time_factor,latency_ms,epochs,commit,date,command,data_fingerprint"
     )
 
 
@@ -96,7 +96,7 @@ def test_written_file_reads_back(tmp_path):
     write_results(path, result_rows(scores(), "tt", FACTS), keep_other_splits=False)
     assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
     assert path.read_text().splitlines()[2] == (
-        "toy,small,tt,FF,1,0,1.0,10.0,,,,,2.0,,,,1234,5678,0.01,,7,abc1234,"
+        "toy,small,tt,FF,1,0,1.0,10.0,,,,,2.0,,,,,,,,,1234,5678,0.01,,7,abc1234,"
         "2026-01-02T03:04:05+00:00,./run.sh --tag small,0123456789abcdef"
     )
     table = read_results(path)
@@ -109,8 +109,8 @@ def test_written_file_reads_back(tmp_path):
 def test_files_with_fewer_or_other_scores_are_read_and_shown(tmp_path):
     frame = result_rows(scores(), "tt", FACTS)
     frame.drop(columns=["mse", "sdr"]).to_csv(tmp_path / "old.csv", index=False)
-    frame.assign(tag="new", estoi=0.5, mse=1e-7).to_csv(tmp_path / "new.csv", index=False)
-    assert read_results(tmp_path / "new.csv")["estoi"].tolist() == [0.5] * 3
+    frame.assign(tag="new", loudness=0.5, mse=1e-7).to_csv(tmp_path / "new.csv", index=False)
+    assert read_results(tmp_path / "new.csv")["loudness"].tolist() == [0.5] * 3
     table = corpus_table(load_results(tmp_path), "toy")
     assert table["MSE"].tolist() == ["1.00e-07", "–"]
     assert "SDRi" not in table.columns
@@ -135,7 +135,7 @@ def test_one_split_anew_keeps_the_others(tmp_path):
         ("corpus,tag\na,b\n", "column 'split' is missing"),
         ("", "is empty; stage 4 makes it"),
         (
-            f"{','.join(COLUMNS)}\na,a,tt,a,3,0,no{',' * 18}\n",
+            f"{','.join(COLUMNS)}\na,a,tt,a,3,0,no{',' * 23}\n",
             "r.csv:2: column 'si_sdr': 'no' is not",
         ),
     ],

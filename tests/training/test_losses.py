@@ -124,7 +124,7 @@ def test_losses_by_hand(name, ragged):
 
 @pytest.mark.parametrize("rate", [8000, 16000])
 def test_stoi_is_that_of_the_metric(rate):
-    from separation.evaluation.metrics import stoi_score
+    from separation.evaluation.perceptual import stoi_score
 
     rng = torch.Generator().manual_seed(0)
     envelope = torch.sin(torch.arange(2 * rate) / rate * 12).square()

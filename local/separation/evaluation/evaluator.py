@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +24,7 @@ from separation.evaluation.metrics import (
     METRICS,
     MixtureScores,
     evaluate_mixture,
+    score_columns,
     solve_permutation,
 )
 from separation.evaluation.oracles import Oracle
@@ -75,7 +75,8 @@ def evaluate_split(
 
     Returns:
         a row a mixture: ``mixture_ID, length, speaker_1_ID, ..., gender_1, ...``, then
-        ``input_<m>``, ``<m>``, ``<m>i`` for each metric m, ``level_difference`` in dB, ``failure``.
+        the columns of each metric (:func:`separation.evaluation.metrics.score_columns`),
+        ``level_difference`` in dB, ``failure``.
     """
     metrics = list(settings["metrics"])
     shutil.rmtree(folder / "examples", ignore_errors=True)  # of an earlier run
@@ -90,7 +91,7 @@ def evaluate_split(
             scores.append(score)
             progress.set_postfix_str(_running_mean(scores, metrics[0]))
     known = [c for c in table if c in KEPT or c.startswith(("speaker_", "gender_"))]
-    digits = {name: METRICS[m].digits for m in metrics for name in (f"input_{m}", m, f"{m}i")}
+    digits = {name: METRICS[m].digits for m in metrics for name in score_columns(m)}
     values = pd.DataFrame([score.values for score in scores])[list(digits)]
     result = table[known].join(values.round(digits))
     result["level_difference"] = [round(score.level_difference, 2) for score in scores]
@@ -137,6 +138,7 @@ def write_example(
 
 
 def _running_mean(scores: list[MixtureScores], metric: str) -> str:
-    values: Any = [score.values[f"{metric}i"] for score in scores]
-    finite = np.array(values)[np.isfinite(values)]
-    return f"{metric}i {finite.mean():.2f}" if len(finite) else ""
+    column = score_columns(metric)[-1]
+    values = np.array([score.values[column] for score in scores])
+    finite = values[np.isfinite(values)]
+    return f"{column} {finite.mean():.2f}" if len(finite) else ""

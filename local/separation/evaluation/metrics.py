@@ -6,24 +6,16 @@ uses it. A metric that cannot be computed is NaN with its reason beside it, neve
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import pesq
-from pystoi import stoi
 from scipy.optimize import linear_sum_assignment
 
-from separation.errors import RecipeError, nearest
-
-# The P.862 reference code has room for 50 utterances; past them it reads memory that is not its own
-# and gives wrong scores or crashes. An utterance and the pause after it last 0.4 s at least.
-PESQ_SECONDS = 20.0
-
-
-class MetricError(Exception):
-    """A metric that has no value for this pair of signals; the message says why."""
+from separation.errors import MetricError, RecipeError, nearest
+from separation.evaluation.perceptual import dnsmos_scores, estoi_score, pesq_score, stoi_score
+from separation.evaluation.ratios import mse, sdr, si_sdr, sir_and_sar, snr
 
 
 @dataclass(frozen=True)
@@ -32,7 +24,7 @@ class MixtureScores:
 
     Attributes:
         values: ``input_<metric>``, ``<metric>`` and ``<metric>i`` (output minus input), each the
-            mean over the sources, NaN where a source has no value.
+            mean over the sources, NaN where a source has no value; see :func:`score_columns`.
         failure: what could not be computed and why, empty when all could.
         permutation: for each reference the index of its estimate.
         level_difference: energy of the loudest reference over that of the quietest, in dB; NaN
@@ -45,93 +37,32 @@ class MixtureScores:
     level_difference: float = float("nan")
 
 
-def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio of zero-mean signals, in dB.
+@dataclass(frozen=True)
+class Signals:
+    """References, and signals that are held against them in the same order.
 
-    Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019; the SI-SNR of the Conv-TasNet
-    paper and of Asteroid's ``pairwise_neg_sisdr``. Signals of shape ``(time,)``.
+    Attributes:
+        references: float64 of shape ``(source, time)``.
+        estimates: float64 of the same shape; for scores of the input each one is the mixture.
+        sample_rate: in Hz.
     """
-    reference = reference - reference.mean()
-    estimate = estimate - estimate.mean()
-    target = np.dot(estimate, reference) / np.dot(reference, reference) * reference
-    return _decibel(target, estimate - target)
+
+    references: np.ndarray
+    estimates: np.ndarray
+    sample_rate: int
+
+    @cached_property
+    def sir_and_sar(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each source, both of shape ``(source,)``; solved once for both metrics."""
+        return sir_and_sar(self.references, self.estimates)
 
 
-def snr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Plain signal-to-noise ratio in dB; it depends on the scale of the estimate."""
-    return _decibel(reference, estimate - reference)
+Score = Callable[[Signals, int], float]  # of the source with this index
 
 
-def sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """BSS Eval's SDR in dB, with its 512-tap distortion filter (Vincent et al., 2006).
-
-    Computed by fast_bss_eval (Scheibler, 2021); agrees with mir_eval.
-
-    Raises:
-        MetricError: the equations of the filter have no solution.
-    """
-    import fast_bss_eval  # imports Torch, which readers of results do without
-
-    try:
-        with np.errstate(divide="ignore"):
-            # Without pairwise=True it fails under numpy 2.
-            return -float(
-                fast_bss_eval.sdr_loss(estimate[None], reference[None], pairwise=True)[0, 0]
-            )
-    except np.linalg.LinAlgError as error:
-        raise MetricError("the distortion filter has no solution") from error
-
-
-def stoi_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-    """Short-time objective intelligibility, 0 to 1 (Taal et al., 2011).
-
-    Raises:
-        MetricError: less than 30 frames (0.4 s) of speech.
-    """
-    with warnings.catch_warnings():
-        # pystoi gives 1e-5 for these and warns; that is no score.
-        warnings.filterwarnings("error", message="Not enough STFT frames")
-        try:
-            return float(stoi(reference, estimate, sample_rate))
-        except RuntimeWarning as error:
-            raise MetricError("too little speech, 30 frames are needed") from error
-
-
-def pesq_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-    """PESQ as MOS-LQO: narrow band (P.862.1) at 8 kHz, wide band (P.862.2) at 16 kHz.
-
-    A signal of more than 20 s is scored in equal pieces of at most that, and their mean is taken;
-    pieces in which the reference says nothing are left out.
-
-    Raises:
-        MetricError: no speech found, too short, another rate.
-    """
-    modes = {8000: "nb", 16000: "wb"}
-    if sample_rate not in modes:
-        raise MetricError(f"PESQ is defined for 8000 and 16000 Hz, not {sample_rate}")
-    n_pieces = int(np.ceil(len(reference) / (PESQ_SECONDS * sample_rate)))
-    scores = []
-    for piece, other in zip(
-        np.array_split(reference, n_pieces), np.array_split(estimate, n_pieces), strict=True
-    ):
-        try:
-            if piece.any():
-                scores.append(pesq.pesq(sample_rate, piece, other, modes[sample_rate]))
-        except pesq.NoUtterancesError:
-            continue
-        except pesq.BufferTooShortError as error:
-            raise MetricError("shorter than a quarter of a second") from error
-        except (pesq.PesqError, ValueError) as error:
-            # The wrapper dies on the NaN that its C code gives for a silent estimate.
-            raise MetricError("PESQ has no value for this estimate") from error
-    if not scores:
-        raise MetricError("no utterance found")
-    return float(np.mean(scores))
-
-
-def mse(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Mean squared error, with full scale 1; it depends on the levels of both."""
-    return float(np.mean((reference - estimate) ** 2))
+def of_pair(score: Callable[[np.ndarray, np.ndarray, int], float]) -> Score:
+    """A metric of one reference and its estimate, both of shape ``(time,)``, and their rate."""
+    return lambda s, i: score(s.references[i], s.estimates[i], s.sample_rate)
 
 
 @dataclass(frozen=True)
@@ -139,31 +70,43 @@ class Metric:
     """A metric, and where it is shown.
 
     Attributes:
-        score: takes reference and estimate, float64 of shape ``(time,)``, and their rate in Hz.
+        score: of one source; a function of one pair of signals is wrapped in :func:`of_pair`.
         heading: of its column in the tables of results.
         columns: of the result files: ``<name>``, the output's score, ``<name>i``, its improvement
             over the mixture's, or both; the last one is shown in tables.
         form: how it is written there.
         digits: after the point in files.
         lower_is_better: as of an error.
+        of_input: the mixture has a score, too, and the output an improvement over it.
     """
 
-    score: Callable[[np.ndarray, np.ndarray, int], float]
+    score: Score
     heading: str
     columns: tuple[str, ...]
     form: str = ".2f"
     digits: int = 4
     lower_is_better: bool = False
+    of_input: bool = True
 
 
 METRICS: dict[str, Metric] = {
-    "si_sdr": Metric(lambda r, e, _: si_sdr(r, e), "SI-SDRi", ("si_sdr", "si_sdri")),
-    "sdr": Metric(lambda r, e, _: sdr(r, e), "SDRi", ("sdr", "sdri")),
-    "snr": Metric(lambda r, e, _: snr(r, e), "SNR", ("snr",)),
-    "stoi": Metric(stoi_score, "STOI", ("stoi",), form=".3f"),
-    "pesq": Metric(pesq_score, "PESQ", ("pesq",)),
-    "mse": Metric(lambda r, e, _: mse(r, e), "MSE", ("mse",), ".2e", 9, lower_is_better=True),
+    "si_sdr": Metric(of_pair(lambda r, e, _: si_sdr(r, e)), "SI-SDRi", ("si_sdr", "si_sdri")),
+    "sdr": Metric(of_pair(lambda r, e, _: sdr(r, e)), "SDRi", ("sdr", "sdri")),
+    "snr": Metric(of_pair(lambda r, e, _: snr(r, e)), "SNR", ("snr",)),
+    "stoi": Metric(of_pair(stoi_score), "STOI", ("stoi",), form=".3f"),
+    "pesq": Metric(of_pair(pesq_score), "PESQ", ("pesq",)),
+    "mse": Metric(of_pair(lambda r, e, _: mse(r, e)), "MSE", ("mse",), ".2e", 9, True),
+    "estoi": Metric(of_pair(estoi_score), "ESTOI", ("estoi",), form=".3f"),
+    "sir": Metric(lambda s, i: float(s.sir_and_sar[0][i]), "SIRi", ("sir", "siri")),
+    # A mixture is the sum of its sources and so without artifacts: its SAR is infinite.
+    "sar": Metric(lambda s, i: float(s.sir_and_sar[1][i]), "SAR", ("sar",), of_input=False),
+    "dnsmos": Metric(of_pair(lambda _, e, rate: dnsmos_scores(e, rate)[2]), "DNSMOS", ("dnsmos",)),
 }
+
+
+def score_columns(metric: str) -> list[str]:
+    """Columns of a metric in the scores of mixtures: input, output, improvement."""
+    return [f"input_{metric}", metric, f"{metric}i"] if METRICS[metric].of_input else [metric]
 
 
 def check_metrics(names: Sequence[str]) -> None:
@@ -178,10 +121,7 @@ def check_metrics(names: Sequence[str]) -> None:
 
 def metric_of(column: str) -> Metric | None:
     """The metric of a column ``input_<name>``, ``<name>`` or ``<name>i``; None of another one."""
-    for name, metric in METRICS.items():
-        if column in (f"input_{name}", name, f"{name}i"):
-            return metric
-    return None
+    return next((m for name, m in METRICS.items() if column in score_columns(name)), None)
 
 
 def solve_permutation(references: np.ndarray, estimates: np.ndarray) -> tuple[int, ...]:
@@ -228,38 +168,42 @@ def evaluate_mixture(
         signal.astype(np.float64) for signal in (mixture, references, estimates)
     )
     permutation = solve_permutation(references, estimates)
-    sides = {"input_": [mixture] * len(references), "": [estimates[i] for i in permutation]}
+    sides = {
+        "input_": Signals(references, np.broadcast_to(mixture, references.shape), sample_rate),
+        "": Signals(references, estimates[list(permutation)], sample_rate),
+    }
     values: dict[str, float] = {}
     failures: list[str] = []
     for metric in metrics:
         for prefix, signals in sides.items():
-            scores = []
-            for number, (reference, signal) in enumerate(
-                zip(references, signals, strict=True), start=1
-            ):
-                try:
-                    scores.append(_score(metric, reference, signal, sample_rate))
-                except MetricError as error:
-                    failures.append(f"{prefix}{metric} of source {number}: {error}")
-            complete = len(scores) == len(references)
-            values[prefix + metric] = float(np.mean(scores)) if complete else np.nan
-        values[f"{metric}i"] = values[metric] - values[f"input_{metric}"]
+            if prefix + metric in score_columns(metric):
+                values[prefix + metric] = _mean_score(prefix + metric, metric, signals, failures)
+        if METRICS[metric].of_input:
+            values[f"{metric}i"] = values[metric] - values[f"input_{metric}"]
     energies = np.square(references).sum(axis=1)
     difference = float(10 * np.log10(energies.max() / energies.min())) if energies.all() else np.nan
     return MixtureScores(values, "; ".join(failures), permutation, difference)
 
 
-def _score(metric: str, reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
+def _mean_score(column: str, metric: str, signals: Signals, failures: list[str]) -> float:
+    """Mean over the sources, NaN where one has no value; the reason is added to ``failures``."""
+    scores = []
+    for index in range(len(signals.references)):
+        try:
+            scores.append(_score(metric, signals, index))
+        except MetricError as error:
+            failures.append(f"{column} of source {index + 1}: {error}")
+    return float(np.mean(scores)) if len(scores) == len(signals.references) else np.nan
+
+
+def _score(metric: str, signals: Signals, index: int) -> float:
+    estimate = signals.estimates[index]
     if not np.isfinite(estimate).all():
         raise MetricError("NaN or Inf in the estimate")
-    if not reference.any():
+    if not signals.references[index].any():
         raise MetricError("silent reference")
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = METRICS[metric].score(reference, estimate, sample_rate)
+        value = METRICS[metric].score(signals, index)
     if not np.isfinite(value):
         raise MetricError("silent estimate" if not estimate.any() else f"the value is {value}")
     return value
-
-
-def _decibel(signal: np.ndarray, noise: np.ndarray) -> float:
-    return float(10.0 * np.log10(np.dot(signal, signal) / np.dot(noise, noise)))
