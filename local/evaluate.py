@@ -77,7 +77,7 @@ def main() -> None:
     arguments = parse_arguments()
     subject = find_oracle(arguments) if arguments.tag else find_trained(arguments)
     conf, settings = subject.conf, subject.conf["evaluation"]
-    check_metrics(settings["metrics"])
+    check_metrics(settings["metrics"], settings["metrics_backend"])
     data_dir = arguments.data_dir or ROOT / "data" / subject.corpus
     place = Corpus.of(conf, data_dir)
     system: Separator | Oracle
@@ -124,7 +124,8 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(
         __doc__,
-        *("exp_dir", "corpus", "tag", "data_dir", "device", "precision", "metrics", "overrides"),
+        *("exp_dir", "corpus", "tag", "data_dir", "device", "precision"),
+        *("metrics", "metrics_backend", "overrides"),
         exp_dir={"required": False, "help": "the folder of the trained system, or for an oracle's"},
         corpus={"required": False, "help": "a folder of egs/, with --tag"},
         tag={"required": False, "help": f"an oracle: {', '.join(ORACLES)}"},
@@ -185,9 +186,13 @@ def find_oracle(arguments: argparse.Namespace) -> Subject:
 
 def overrides(arguments: argparse.Namespace) -> list[str]:
     """Changes to the configuration that the command line asks for."""
-    split = [f"evaluation.splits=[{arguments.split}]"] if arguments.split else []
-    metrics = [f"evaluation.metrics=[{arguments.metrics}]"] if arguments.metrics else []
-    return [*arguments.overrides, *split, *metrics]
+    given = {
+        "splits": arguments.split and f"[{arguments.split}]",
+        "metrics": arguments.metrics and f"[{arguments.metrics}]",
+        "metrics_backend": arguments.metrics_backend,
+    }
+    changes = [f"evaluation.{key}={value}" for key, value in given.items() if value]
+    return [*arguments.overrides, *changes]
 
 
 def results_path(arguments: argparse.Namespace, default: Path) -> Path:

@@ -232,7 +232,8 @@ def check_system(plan: Plan) -> None:
         from separation.evaluation.metrics import check_metrics
         from separation.evaluation.oracles import Oracle
 
-        check_metrics(plan.system["evaluation"]["metrics"])
+        settings = plan.system["evaluation"]
+        check_metrics(settings["metrics"], settings["metrics_backend"])
         Oracle(plan.tag, plan.system)
     else:
         from separation.training import check

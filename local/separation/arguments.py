@@ -22,6 +22,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         " units for it)",
     },
     "--metrics": {"help": "names with commas between them (default: evaluation.metrics)"},
+    "--metrics_backend": {"help": "own or pb_bss_eval (default: evaluation.metrics_backend)"},
     "overrides": {"nargs": "*", "help": "key=value of the YAML, after --"},
 }
 

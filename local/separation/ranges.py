@@ -149,6 +149,7 @@ RULES: dict[str, Rule] = {
     "evaluation.splits": Several(SPLITS),
     "evaluation.max_mixtures": OfSplits(NONE_OR_COUNT),
     "evaluation.metrics": Several(),
+    "evaluation.metrics_backend": OneOf(("own", "pb_bss_eval")),
     "evaluation.n_examples": NONE_OR_COUNT,
     "evaluation.oracle_window_ms": Number(0, 1000, open=True),
     "evaluation.oracle_hop_ms": Number(0, 1000, open=True),

@@ -6,7 +6,13 @@ from asteroid.metrics import get_metrics
 from mir_eval.separation import bss_eval_sources
 from pystoi import stoi
 
-from separation.evaluation.metrics import METRICS, evaluate_mixture, metric_of, score_columns
+from separation.evaluation.metrics import (
+    BACKENDS,
+    METRICS,
+    evaluate_mixture,
+    metric_of,
+    score_columns,
+)
 from separation.evaluation.ratios import sir_and_sar
 from tiny_corpus import syllables
 
@@ -67,6 +73,31 @@ def test_a_nan_in_one_estimate_leaves_the_other(signals):
     spoiled[1, 100] = np.nan
     whole, rest = (sir_and_sar(references, e) for e in (estimates, spoiled))
     np.testing.assert_allclose([rest[0][0], rest[1][0]], [whole[0][0], whole[1][0]])
+
+
+def test_both_backends_agree(signals):
+    names = list(BACKENDS["pb_bss_eval"])
+    own = evaluate_mixture(*signals, RATE, names)
+    theirs = evaluate_mixture(*signals, RATE, names, "pb_bss_eval")
+    assert own.failure == theirs.failure == ""
+    assert list(own.values) == list(theirs.values)
+    for column, value in own.values.items():
+        tolerance = (
+            0.02 if column.removeprefix("input_").startswith(("sdr", "sir", "sar")) else 1e-6
+        )
+        assert theirs.values[column] == pytest.approx(value, abs=tolerance), column
+
+
+def test_failures_of_pb_bss_eval_have_reasons(signals):
+    mixture, references, estimates = signals
+    spoiled = np.stack([estimates[0], 0 * estimates[1]])
+    names = ["si_sdr", "sdr", "pesq"]
+    scores = evaluate_mixture(mixture, references, spoiled, RATE, names, "pb_bss_eval")
+    assert np.isnan(scores.values["sdr"]) and np.isfinite(scores.values["input_sdr"])
+    assert "sdr of source 2: pb_bss_eval: " in scores.failure
+    short = (mixture[:1500], references[:, :1500], estimates[:, :1500])
+    scores = evaluate_mixture(*short, RATE, ["stoi"], "pb_bss_eval")
+    assert np.isnan(scores.values["stoi"]) and "Not enough STFT frames" in scores.failure
 
 
 def test_estoi_is_pystois(signals):

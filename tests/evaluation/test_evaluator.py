@@ -20,7 +20,7 @@ from separation.models.registry import build_model, save_model
 from tiny_corpus import make_corpus
 
 TINY = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
-SETTINGS = {"metrics": ["si_sdr", "snr"], "n_examples": 2}
+SETTINGS = {"metrics": ["si_sdr", "snr"], "metrics_backend": "own", "n_examples": 2}
 
 
 class Shares(torch.nn.Module):
@@ -178,6 +178,9 @@ def test_script_writes_the_result_file(data_dir, exp_dir, tmp_path, monkeypatch,
         (["--split", "test"], r"evaluation.splits is \['test'\]: known: tr, cv, tt"),
         (["--device", "tpu9"], "--device tpu9"),
         (["--", "evaluation.metrics=[si_sdr,pesk]"], r"unknown 'pesk' \(did you mean 'pesq'"),
+        (["--metrics", "si_sdr,pesk"], r"unknown 'pesk' \(did you mean 'pesq'"),
+        (["--metrics_backend", "matlab"], "metrics_backend is 'matlab': known: own, pb_bss_eval"),
+        (["--metrics_backend", "pb_bss_eval"], "pb_bss_eval has no 'snr'; give --metrics si_sdr,"),
         (["--", "evaluation.splits=[]"], "must name at least one"),
         (["--", "corpus.mode=max"], "stage 2 makes it"),
         (["--", "evaluation.metric=[snr]"], "unknown key 'evaluation.metric'"),

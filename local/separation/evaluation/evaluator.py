@@ -80,9 +80,10 @@ def evaluate_split(
     """
     metrics = list(settings["metrics"])
     shutil.rmtree(folder / "examples", ignore_errors=True)  # of an earlier run
+    how = (system.sample_rate, metrics, settings["metrics_backend"])
     jobs = (
-        delayed(evaluate_mixture)(mixture, references, estimates, system.sample_rate, metrics)
-        for mixture, references, estimates in _separated(system, table, folder, settings)
+        delayed(evaluate_mixture)(*signals, *how)
+        for signals in _separated(system, table, folder, settings)
     )
     results = parallel(nj, return_as="generator")(jobs)
     scores: list[MixtureScores] = []

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from separation.errors import MetricError, RecipeError, nearest
+from separation.evaluation import pb_bss
 from separation.evaluation.perceptual import dnsmos_scores, estoi_score, pesq_score, stoi_score
 from separation.evaluation.ratios import mse, sdr, si_sdr, sir_and_sar, snr
 
@@ -55,6 +57,11 @@ class Signals:
     def sir_and_sar(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each source, both of shape ``(source,)``; solved once for both metrics."""
         return sir_and_sar(self.references, self.estimates)
+
+    @cached_property
+    def output_metrics(self) -> Any:
+        """The metrics of pb_bss_eval."""
+        return pb_bss.output_metrics(self.references, self.estimates, self.sample_rate)
 
 
 Score = Callable[[Signals, int], float]  # of the source with this index
@@ -104,18 +111,40 @@ METRICS: dict[str, Metric] = {
 }
 
 
+# The metrics that each backend has, evaluation.metrics_backend.
+BACKENDS: dict[str, tuple[str, ...]] = {
+    "own": tuple(METRICS),
+    "pb_bss_eval": ("si_sdr", "sdr", "sir", "sar", "stoi", "pesq"),
+}
+
+
 def score_columns(metric: str) -> list[str]:
     """Columns of a metric in the scores of mixtures: input, output, improvement."""
     return [f"input_{metric}", metric, f"{metric}i"] if METRICS[metric].of_input else [metric]
 
 
-def check_metrics(names: Sequence[str]) -> None:
-    """Raise a :class:`RecipeError` for a name that is not one of :data:`METRICS`."""
-    for name in names:
-        if str(name) not in METRICS:
-            hint = nearest(str(name), METRICS)
+def check_metrics(names: Sequence[str], backend: str) -> None:
+    """See that a backend has all metrics that are asked for.
+
+    Args:
+        names: ``evaluation.metrics``.
+        backend: ``evaluation.metrics_backend``, a name of :data:`BACKENDS`.
+
+    Raises:
+        RecipeError: one that is not among :data:`METRICS`, or that the backend lacks.
+    """
+    has = BACKENDS[backend]
+    for name in map(str, names):
+        if name not in METRICS:
             raise RecipeError(
-                f"evaluation.metrics: unknown '{name}'{hint}; known: {', '.join(METRICS)}"
+                f"evaluation.metrics: unknown '{name}'{nearest(name, METRICS)}; known:"
+                f" {', '.join(has)}"
+            )
+        if name not in has:
+            both = [str(other) for other in names if other in has] or has
+            raise RecipeError(
+                f"evaluation.metrics: {backend} has no '{name}'; give --metrics {','.join(both)},"
+                " or evaluation.metrics_backend=own"
             )
 
 
@@ -147,6 +176,7 @@ def evaluate_mixture(
     estimates: np.ndarray,
     sample_rate: int,
     metrics: Sequence[str] = tuple(METRICS),
+    backend: str = "own",
 ) -> MixtureScores:
     """Score the estimates of one mixture.
 
@@ -156,6 +186,7 @@ def evaluate_mixture(
         estimates: shape ``(source, time)``, in any order.
         sample_rate: in Hz.
         metrics: names of :data:`METRICS`.
+        backend: a name of :data:`BACKENDS` that has these.
 
     Raises:
         ValueError: shapes that do not go together.
@@ -177,7 +208,8 @@ def evaluate_mixture(
     for metric in metrics:
         for prefix, signals in sides.items():
             if prefix + metric in score_columns(metric):
-                values[prefix + metric] = _mean_score(prefix + metric, metric, signals, failures)
+                score = _score_of(metric, backend)
+                values[prefix + metric] = _mean_score(prefix + metric, score, signals, failures)
         if METRICS[metric].of_input:
             values[f"{metric}i"] = values[metric] - values[f"input_{metric}"]
     energies = np.square(references).sum(axis=1)
@@ -185,25 +217,31 @@ def evaluate_mixture(
     return MixtureScores(values, "; ".join(failures), permutation, difference)
 
 
-def _mean_score(column: str, metric: str, signals: Signals, failures: list[str]) -> float:
+def _score_of(metric: str, backend: str) -> Score:
+    if backend == "own":
+        return METRICS[metric].score
+    return lambda s, i: pb_bss.score(s.output_metrics, metric, i)
+
+
+def _mean_score(column: str, score: Score, signals: Signals, failures: list[str]) -> float:
     """Mean over the sources, NaN where one has no value; the reason is added to ``failures``."""
     scores = []
     for index in range(len(signals.references)):
         try:
-            scores.append(_score(metric, signals, index))
+            scores.append(_valid(score, signals, index))
         except MetricError as error:
             failures.append(f"{column} of source {index + 1}: {error}")
     return float(np.mean(scores)) if len(scores) == len(signals.references) else np.nan
 
 
-def _score(metric: str, signals: Signals, index: int) -> float:
+def _valid(score: Score, signals: Signals, index: int) -> float:
     estimate = signals.estimates[index]
     if not np.isfinite(estimate).all():
         raise MetricError("NaN or Inf in the estimate")
     if not signals.references[index].any():
         raise MetricError("silent reference")
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = METRICS[metric].score(signals, index)
+        value = score(signals, index)
     if not np.isfinite(value):
         raise MetricError("silent estimate" if not estimate.any() else f"the value is {value}")
     return value

@@ -24,7 +24,7 @@ def check_system(conf: Conf) -> None:
     Training and evaluation are both looked at, so that hours of the one do not end in the other.
     """
     load_initial(build_model(conf), conf)
-    check_metrics(conf["evaluation"]["metrics"])
+    check_metrics(conf["evaluation"]["metrics"], conf["evaluation"]["metrics_backend"])
     training = conf["training"]
     make_loss(conf)
     bounded = training["loss"] == "snr" and training["loss_max_db"]
