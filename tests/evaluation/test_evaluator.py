@@ -12,7 +12,12 @@ import evaluate
 from separation.config import load_config, save_resolved
 from separation.corpus.audio import read_audio
 from separation.errors import RecipeError
-from separation.evaluation.evaluator import evaluate_split, read_split, real_time_factor
+from separation.evaluation.evaluator import (
+    evaluate_split,
+    example_rows,
+    read_split,
+    real_time_factor,
+)
 from separation.evaluation.metrics import evaluate_mixture
 from separation.evaluation.results import COLUMNS, read_results
 from separation.inference.separator import Separator
@@ -114,10 +119,21 @@ def test_failures_are_counted_not_averaged(table, tmp_path, monkeypatch):
         return real(mixture, rate) * (np.nan if len(calls) == 2 else 1.0)
 
     monkeypatch.setattr(separator, "separate", once_nan)
-    scores = evaluate_split(separator, table, tmp_path, SETTINGS, nj=1)
+    scores = evaluate_split(separator, table, tmp_path, {**SETTINGS, "n_examples": 3}, nj=1)
     assert list(scores["si_sdr"].isna()) == [False, True, False]
     assert list(scores["failure"] != "") == [False, True, False]
-    assert len(list((tmp_path / "examples").iterdir())) == 1
+    kept = {path.name for path in (tmp_path / "examples").iterdir()}
+    assert kept == set(table["mixture_ID"][[0, 2]])
+
+
+def test_examples_are_spread_over_the_split_and_every_gender_pair_is_among_them():
+    first, second = ["F"] * 9 + ["M"], ["F"] * 6 + ["M", "", "F", "F"]
+    table = pd.DataFrame({"gender_1": first, "gender_2": second})
+    assert example_rows(table, 0) == set()
+    assert example_rows(table, 1) == {0, 6}  # FF, and the first FM
+    assert example_rows(table, 4) == {0, 3, 6, 9}
+    assert example_rows(table, 99) == set(range(10))
+    assert example_rows(pd.DataFrame({"mixture_ID": ["a", "b", "c"]}), 2) == {0, 2}
 
 
 def test_at_most_so_many_mixtures_spread_over_the_split(data_dir):

@@ -28,6 +28,7 @@ from separation.evaluation.metrics import (
     solve_permutation,
 )
 from separation.evaluation.oracles import Oracle
+from separation.evaluation.results import subset_of
 from separation.files import atomic_path
 from separation.inference.recording import fit_to_full_scale
 from separation.inference.separator import Separator
@@ -105,8 +106,9 @@ def evaluate_split(
 def _separated(
     system: Separator | Oracle, table: pd.DataFrame, folder: Path, settings: Conf
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield mixture, references and estimates of each row; the first rows are kept as audio."""
+    """Yield mixture, references and estimates of each row; some are kept as audio."""
     rate = system.sample_rate
+    kept = example_rows(table, settings["n_examples"])
     for row, mixture_id in enumerate(table["mixture_ID"]):
         mixture = read_audio(table["mixture_path"][row], rate)
         sources = [
@@ -119,9 +121,26 @@ def _separated(
             estimates = system.separate(mixture, references)
         else:
             estimates = system.separate(mixture, rate)
-        if row < settings["n_examples"] and np.isfinite(estimates).all():
+        if row in kept and np.isfinite(estimates).all():
             write_example(folder / "examples" / mixture_id, mixture, references, estimates, rate)
         yield mixture, references, estimates
+
+
+def example_rows(table: pd.DataFrame, count: int) -> set[int]:
+    """Rows of the mixtures that are kept as audio; of all systems evaluated on a split the same.
+
+    Args:
+        table: of :func:`read_split`.
+        count: rows spread evenly over the table; 0 keeps none. Of each subset of genders that is
+            not among them, its first row comes on top.
+    """
+    if count == 0 or table.empty:
+        return set()
+    rows = set(np.linspace(0, len(table) - 1, min(count, len(table))).round().astype(int).tolist())
+    genders = [column for column in table if column.startswith("gender_")]
+    subsets = [subset_of(list(row)) for row in table[genders].astype(str).to_numpy()]
+    missing = set(subsets) - {subsets[row] for row in rows} - {""}
+    return rows | {subsets.index(subset) for subset in missing}
 
 
 def write_example(
