@@ -1,7 +1,8 @@
-"""Stage 5: tables, plots and the listening page.
+"""Stage 5: tables, plots and the page of all results, to look at and to listen to.
 
 Writes `RESULTS_DIR/RESULTS.md` and `RESULTS_DIR/index.html` from all result files there, and plots
-of every experiment to `EXP_ROOT/<experiment>/plots/`. Prints the tables.
+of every experiment to `EXP_ROOT/<experiment>/plots/`. Sounds and pictures of more than 5 MB lie
+beside the page in `RESULTS_DIR/index_media/`. Prints the tables.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from separation.errors import RecipeError
 from separation.evaluation.results import corpus_and_tag
 from separation.files import atomic_path, check_name, exclusive, first_there, visible
 from separation.ranges import LOSS_UNITS, ORACLES
-from separation.report.page import ENDINGS, SystemPage, find_examples, write_page
+from separation.report.listening import ENDINGS, find_examples
+from separation.report.page import SystemPage, write_page
 from separation.report.plots import example_plot, improvement_plot, training_curve
 from separation.report.tables import load_results, terminal_text, write_markdown
 from separation.tables import SCORE_FILES, SCORES, TRAINING_LOG, TRAINING_LOGS, Columns, read_table
@@ -52,7 +54,7 @@ def main() -> None:
         write_page(results, systems, arguments.results_dir / "index.html")
     print(terminal_text(results))
     print(f"the tables are in {arguments.results_dir / 'RESULTS.md'}")
-    print(f"plots and players are in {arguments.results_dir / 'index.html'}")
+    print(f"charts and players are in {arguments.results_dir / 'index.html'}")
     problems.finish(str(arguments.results_dir), "; the rest is reported")
 
 
@@ -62,29 +64,35 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
     What is damaged is left out, and added to ``problems``.
     """
     name = check_name(exp_dir.resolve().name, str(exp_dir))
-    plots, examples = {}, []
+    loss, epochs = "", None
     if oracle := oracle_of(exp_dir):
-        corpus, tag, epochs = name.removesuffix(f"_{oracle}"), oracle, None
+        corpus, tag = name.removesuffix(f"_{oracle}"), oracle
     else:
         conf = load_resolved(exp_dir)
         corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
         epochs = read_if_there(exp_dir, TRAINING_LOGS, TRAINING_LOG, problems)
-    if epochs is not None:
         loss = conf["training"]["loss"]
-        axis = f"loss ({loss}, {LOSS_UNITS[loss]})" if LOSS_UNITS[loss] else f"loss ({loss})"
-        plots["training"] = training_curve(epochs, f"{corpus}, {tag}", axis)
+        loss = f"loss ({loss}, {LOSS_UNITS[loss]})" if LOSS_UNITS[loss] else f"loss ({loss})"
     scores = read_if_there(exp_dir / "eval_tt", SCORE_FILES, SCORES, problems)
-    if scores is not None:
-        if "si_sdri" in scores and scores["si_sdri"].notna().any():
-            plots["si_sdri_tt"] = improvement_plot(scores, f"{corpus}, {tag}, tt")
-        examples = find_examples(exp_dir / "eval_tt", scores, problems)
-    pictures = dict(plots)
-    if examples:  # on the page each example has players with spectrograms of its own
-        pictures["example"] = picture(examples[0].folder)
-    for name, png in pictures.items():
-        with atomic_path(exp_dir / "plots" / f"{name}.png") as temporary:
+    examples = [] if scores is None else find_examples(exp_dir / "eval_tt", scores, problems)
+    system = SystemPage(corpus, tag, scores, epochs, loss, examples)
+    for plot, png in draw_plots(system).items():
+        with atomic_path(exp_dir / "plots" / f"{plot}.png") as temporary:
             temporary.write_bytes(png)
-    return SystemPage(corpus, tag, plots, examples)
+    return system
+
+
+def draw_plots(system: SystemPage) -> dict[str, bytes]:
+    """Draw what is kept in the experiment's folder: a PNG file each."""
+    name, scores = f"{system.corpus}, {system.tag}", system.scores
+    plots = {}
+    if system.epochs is not None:
+        plots["training"] = training_curve(system.epochs, name, system.loss)
+    if scores is not None and "si_sdri" in scores and scores["si_sdri"].notna().any():
+        plots["si_sdri_tt"] = improvement_plot(scores, f"{name}, tt")
+    if system.examples:
+        plots["example"] = picture(system.examples[0].folder)
+    return plots
 
 
 def oracle_of(exp_dir: Path) -> str:

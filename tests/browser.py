@@ -1,4 +1,4 @@
-"""A headless Chromium and the page of local/web.py in it."""
+"""A headless Chromium, and the page of local/web.py in it."""
 
 import os
 import shutil
@@ -26,11 +26,16 @@ OPTIONS = (
 )
 
 
-def need_browser():
-    """Skip a test where there is no Chromium with its driver, no selenium, or no ONNX Runtime."""
+def need_chromium():
+    """Skip a test where there is no Chromium with its driver, or no selenium."""
     pytest.importorskip("selenium", reason="selenium is not installed")
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("no Chromium with its driver (Debian: apt install chromium chromium-driver)")
+
+
+def need_browser():
+    """Skip a test where there is no Chromium with its driver, no selenium, or no ONNX Runtime."""
+    need_chromium()
     try:
         fetch_runtime()
     except RecipeError as error:
@@ -58,13 +63,15 @@ def serving(system, *options):
 class Browser:
     """Chromium; its microphone hears a wav file over and over, its downloads are in a folder."""
 
-    def __init__(self, downloads, heard):
+    def __init__(self, downloads, heard=None):
         from selenium import webdriver
 
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium")
-        for option in (*OPTIONS, f"--use-file-for-fake-audio-capture={heard}"):
+        for option in OPTIONS:
             options.add_argument(option)
+        if heard:
+            options.add_argument(f"--use-file-for-fake-audio-capture={heard}")
         options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         service = webdriver.ChromeService(shutil.which("chromedriver"))

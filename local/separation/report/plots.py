@@ -20,7 +20,7 @@ logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish, too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-SPECTROGRAM_SIZE = (360, 100)  # pixels
+SPECTROGRAM_SIZE = (400, 128)  # pixels
 SPECTROGRAM_RANGE = 70.0  # dB
 
 
@@ -120,29 +120,36 @@ def example_plot(
     return _png(figure)
 
 
-def spectrogram(samples: np.ndarray, sample_rate: int) -> bytes:
-    """Draw a spectrogram without axes: 0 Hz to half the rate, 70 dB below its loudest point.
+def spectrogram(samples: np.ndarray, sample_rate: int, top: float) -> bytes:
+    """Draw a spectrogram without axes: 0 Hz to half the rate, the quietest colour 70 dB below top.
 
     Args:
         samples: shape ``(time,)``.
         sample_rate: in Hz.
+        top: level of the brightest colour, dB of full scale.
     """
-    shades = _shades(samples, sample_rate)
+    shades = np.clip(1.0 + (decibels(samples, sample_rate) - top) / SPECTROGRAM_RANGE, 0.0, 1.0)
     # An image of 64 colours is a quarter as large as one in full colour.
     indices = Image.fromarray((shades[::-1] * 63).astype(np.uint8)).resize(SPECTROGRAM_SIZE)
-    palette = matplotlib.colormaps["magma"](np.linspace(0, 1, 64))[:, :3]
+    palette = matplotlib.colormaps["inferno"](np.linspace(0, 1, 64))[:, :3]
     indices.putpalette((palette * 255).astype(np.uint8).tobytes())
     file = io.BytesIO()
     indices.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
+def decibels(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Levels of ``(frequency, frame)`` in dB; a sine of full scale has 0 dB, silence -120 dB."""
+    window = min(int(0.032 * sample_rate), samples.size)
+    amplitude = 2.0 * np.abs(stft(samples, sample_rate, nperseg=window)[2])
+    return 20.0 * np.log10(np.maximum(amplitude, 1e-6))
+
+
 def _shades(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Levels of ``(frequency, frame)``: 1 at the loudest point, 0 at 70 dB below it and less."""
-    window = min(int(0.032 * sample_rate), samples.size)
-    power = np.abs(stft(samples, sample_rate, nperseg=window)[2]) ** 2
-    level = 10.0 * np.log10(power / max(power.max(), 1e-12) + 1e-12)
-    return np.clip(1.0 + level / SPECTROGRAM_RANGE, 0.0, 1.0)
+    level = decibels(samples, sample_rate)
+    loudest = max(level.max(), -50.0)  # else silence were bright
+    return np.clip(1.0 + (level - loudest) / SPECTROGRAM_RANGE, 0.0, 1.0)
 
 
 def _plain(text: str) -> str:

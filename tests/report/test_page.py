@@ -1,0 +1,303 @@
+"""What stands in the page of the report, without a browser."""
+
+import base64
+import io
+import re
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from PIL import Image
+
+from report_files import RATE, example, result_file
+from separation.corpus.problems import Problems
+from separation.report import media as media_module
+from separation.report.charts import LEFT, RIGHT, Label, apart, axis, curves, histogram, work
+from separation.report.listening import Listening, choose, find_examples, loudest
+from separation.report.media import Media
+from separation.report.page import SystemPage, write_page
+from separation.report.plots import spectrogram
+from separation.report.rows import table_rows, with_published
+from separation.report.tables import load_results
+
+
+def text_of(results_dir, systems, tmp_path):
+    write_page(load_results(results_dir), systems, tmp_path / "page.html")
+    return (tmp_path / "page.html").read_text()
+
+
+def shades(picture):
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("L")).astype(int)
+
+
+def sine(hertz, amplitude=1.0):
+    return amplitude * np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE)
+
+
+# --- listening
+
+
+def test_players_hold_the_samples(results_dir, exp_root, tmp_path):
+    folder = exp_root / "toy_small" / "eval_tt" / "examples" / "c"
+    page = text_of(
+        results_dir, [SystemPage("toy", "small", examples=[Listening("c", folder, 1.0)])], tmp_path
+    )
+    players = re.findall(r'src="data:audio/flac;base64,([^"]*)"', page)
+    for player, name in zip(
+        players, ("mix", "s1", "s2", "s1_estimate", "s2_estimate"), strict=True
+    ):
+        samples, rate = soundfile.read(io.BytesIO(base64.b64decode(player)), dtype="int16")
+        assert rate == RATE
+        expected = soundfile.read(folder / f"{name}.wav", dtype="int16")[0]
+        np.testing.assert_array_equal(samples, expected)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_systems_share_a_mixture_only_if_it_is_the_same(same, results_dir, exp_root, tmp_path):
+    folder = exp_root / "toy_small" / "eval_tt" / "examples" / "c"
+    example(tmp_path / "other" / "c", 7)
+    other = folder if same else tmp_path / "other" / "c"
+    systems = [
+        SystemPage("toy", "small", examples=[Listening("c", folder, 1.0, "FM", 1, 1)]),
+        SystemPage("toy", "big", examples=[Listening("c", other, 2.0, "FM", 1, 1)]),
+    ]
+    page = text_of(results_dir, systems, tmp_path)
+    assert page.count("<audio ") == (3 + 2 * 2 if same else 5)
+    assert page.count("small, source 1</label>") == same
+    # The best system comes first.
+    assert page.count("big, source 1</label>") == 1
+
+
+def kept(scores, leader, subsets="FM FF FM MM FM FF"):
+    """Groups of a leader that kept mixtures a, b, c, ... with these scores."""
+    order = sorted(scores, reverse=True)
+    return {
+        (name, b""): [(leader, Listening(name, None, s, subset, 1 + order.index(s), 100))]
+        for name, s, subset in zip("abcdef", scores, subsets.split(), strict=False)
+    }
+
+
+def test_best_median_worst_and_every_gender_pair_are_chosen_once():
+    groups = kept([3.0, 9.0, 5.0, 1.0, 7.0], "small")
+    chosen = {members[0][1].mixture_id: why for why, members in choose(groups)}
+    assert chosen == {
+        "b": "best of 5 kept (rank 1 of 100, small); FF",
+        "c": "median of 5 kept (rank 3 of 100, small)",
+        "d": "worst of 5 kept (rank 5 of 100, small); MM",
+        "a": "FM",
+    }
+
+
+def test_the_ranks_are_of_the_system_whose_mixtures_most_others_kept():
+    groups = kept([3.0, 9.0], "alone")
+    for name in "xyz":
+        groups[(name, b"")] = [
+            (system, Listening(name, None, score, "", ord(name) - ord("w"), 3))
+            for system, score in (("one", 2.0), ("two", 1.0))
+        ]
+    chosen = choose(groups)
+    assert [members[0][1].mixture_id for _, members in chosen] == ["x", "y", "z"]
+    assert "one" in chosen[0][0]
+    assert [system for system, _ in chosen[0][1]] == ["one", "two"]
+    assert choose({}) == []
+
+
+def test_ranks_count_all_mixtures_and_those_without_a_score_have_none(exp_root):
+    table = pd.DataFrame({"mixture_ID": ["c", "x", "a&b"], "si_sdri": [2.0, 5.0, np.nan]})
+    folder = exp_root / "toy_small" / "eval_tt"
+    found = find_examples(folder, table.assign(gender_1="M", gender_2="F"), Problems())
+    assert [(one.mixture_id, one.rank, one.ranked, one.subset) for one in found] == [
+        ("c", 2, 2, "FM"),
+        ("a&b", 0, 2, "FM"),
+    ]
+
+
+def test_spectrogram_shows_the_tone_where_it_is():
+    rows = shades(spectrogram(sine(1000), RATE, 0.0)).sum(axis=1)
+    # 0 Hz is the lowest row, 4000 Hz the highest.
+    assert rows.argmax() / rows.size == pytest.approx(0.75, abs=0.03)
+
+
+def test_pictures_that_share_limits_show_which_sound_is_louder():
+    top = loudest([sine(1000, 0.5), sine(1000, 0.05)], RATE)
+    assert top == -5.0  # a sine of half of full scale has -6 dB, and limits are multiples of 5
+    palette = {}
+    for amplitude in (0.5, 0.05):
+        image = Image.open(io.BytesIO(spectrogram(sine(1000, amplitude), RATE, top)))
+        palette[amplitude] = np.asarray(image)[:, 50:-50].max()
+    # 20 dB of the 70 that 63 steps show.
+    assert palette[0.5] == pytest.approx(63 * (1 - 1 / 70), abs=1)
+    assert palette[0.5] - palette[0.05] == pytest.approx(63 * 20 / 70, abs=1)
+
+
+def test_spectrogram_of_silence_and_of_a_moment():
+    for samples in (np.zeros(RATE), np.array([0.5])):
+        assert spectrogram(samples, RATE, -10.0).startswith(b"\x89PNG")
+    assert shades(spectrogram(np.zeros(RATE), RATE, loudest([np.zeros(RATE)], RATE))).max() < 10
+
+
+def test_large_media_lie_beside_the_page_and_old_ones_go(
+    results_dir, exp_root, tmp_path, monkeypatch
+):
+    folder = exp_root / "toy_small" / "eval_tt" / "examples" / "c"
+    systems = [SystemPage("toy", "small", examples=[Listening("c", folder, 1.0)])]
+    monkeypatch.setattr(media_module, "MOST_INLINE", 1000)
+    beside = tmp_path / "page_media"
+    beside.mkdir()
+    (beside / f"{'0' * 20}.flac").write_bytes(b"of an earlier page")
+    (beside / "notes.txt").write_text("not ours")
+    page = text_of(results_dir, systems, tmp_path)
+    sources = set(re.findall(r'src="([^"]*)"', page))
+    assert len(sources) == 10
+    assert {f"page_media/{path.name}" for path in beside.iterdir()} == sources | {
+        "page_media/notes.txt"
+    }
+    monkeypatch.undo()
+    text_of(results_dir, systems, tmp_path)
+    assert [path.name for path in beside.iterdir()] == ["notes.txt"]
+
+
+def test_the_same_sound_is_kept_once(tmp_path):
+    media = Media(tmp_path / "page.html")
+    assert media.add(b"sound", ".flac") == media.add(b"sound", ".flac")
+    assert media.source(media.add(b"sound", ".flac")) == "data:audio/flac;base64,c291bmQ="
+
+
+# --- the table
+
+
+def test_every_row_of_the_results_and_the_published_ones_are_in_the_table(results_dir):
+    ends = {"si_sdri_low": 12.05, "si_sdri_high": 14.25}
+    result_file(results_dir / "o.csv", "toy", "oracle_ibm", {("tt", "all"): 13.2}, **ends)
+    headings, rows = table_rows(with_published(load_results(results_dir)))
+    assert headings[:2] == ["SI-SDRi, dB", "95 %"]
+    kinds = [row.kind for row in rows]
+    assert (kinds.count("trained"), kinds.count("oracle"), kinds.count("published")) == (8, 1, 5)
+    oracle = next(row for row in rows if row.kind == "oracle")
+    assert [cell.text for cell in oracle.cells[:2]] == ["13.20", "12.05 to 14.25"]
+    # The bar: from 0 at 4 to the largest value, 15.3 of a paper, at 116.
+    assert oracle.bar.zero == 4
+    for place, value in (
+        (oracle.bar.mean, 13.2),
+        (oracle.bar.low, 12.05),
+        (oracle.bar.high, 14.25),
+    ):
+        assert place == pytest.approx(4 + 112 * value / 15.3, abs=0.06)
+    small = next(row for row in rows if (row.system, row.subset) == ("small", "FF"))
+    assert (small.bar.low, small.cells[1].value) == (None, "")
+    assert small.cells[headings.index("parameters, M")].text == "1.70"
+    assert small.cells[headings.index("GMAC/s")].value == "1.25"
+
+
+def test_published_figures_are_marked_in_the_page(results_dir, tmp_path):
+    page = text_of(results_dir, [], tmp_path)
+    rows = re.findall(r'<tr class="published".*?</tr>', page, re.DOTALL)
+    assert len(rows) == 5
+    for row in rows:
+        assert "published, not measured here" in row
+        assert "Luo and Mesgarani" in row
+    assert sum(">15.30<" in row for row in rows) == 1
+    assert "13.40" in next(row for row in rows if "Wiener-like" in row)
+
+
+def test_names_are_escaped_everywhere(results_dir, exp_root, tmp_path):
+    evil = "</script><img src=x onerror=alert(1)>\"'&"
+    result_file(results_dir / "odd.csv", evil, evil, {("tt", evil): 1, ("tt", "all"): 2})
+    folder = exp_root / "toy_small" / "eval_tt" / "examples" / "c"
+    scores = pd.DataFrame({"si_sdri": [1.0, 2.0], "input_si_sdr": [0.0, 0.5]})
+    epochs = pd.DataFrame({"epoch": [0, 1], "loss": [1.0, 2], "val_loss": [1.0, 2], "lr": 1.0})
+    system = SystemPage(
+        evil, evil, scores, epochs, evil, [Listening(evil, folder, 1.0, "", 1, 1)], [(evil, b"x")]
+    )
+    page = text_of(results_dir, [system], tmp_path)
+    assert "<img src=x" not in page
+    assert page.count("</script>") == 1
+    assert page.count("&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&#34;&#39;&amp;") > 15
+
+
+# --- charts
+
+
+def points(path):
+    return [tuple(map(float, place.split())) for place in re.findall(r"[ML]([\d. -]+)", path)]
+
+
+def test_axes_have_round_numbers_around_the_values():
+    scale = axis("dB", [-3.2, 14.1], across=True)
+    assert scale.ticks == (-5.0, 0.0, 5.0, 10.0, 15.0)
+    assert scale.place(-5.0) == LEFT and scale.place(15.0) == RIGHT and scale.place(5.0) == 200
+    assert axis("epoch", [1, 3], across=True).ticks == (1.0, 2.0, 3.0)
+    log = axis("GMAC/s", [0.11, 5.67], across=True, log=True)
+    assert log.ticks == pytest.approx((0.1, 1, 10))
+    assert log.place(1.0) == 200
+    assert [text for _, text in log.marks] == ["0.1", "1", "10"]
+    for same in ([2.0], []):
+        assert axis("dB", same, across=True).ticks[0] < axis("dB", same, across=True).ticks[-1]
+
+
+def test_bars_of_the_histogram_add_up_to_the_mixtures():
+    values = {"FF": np.array([1.0, 1.0, 2.0]), "MM": np.array([1.0])}
+    chart = histogram(values, axis("dB", [0, 30], across=True))
+    names = [shape.name for shape in chart.shapes]
+    assert names == ["FF (3)", "MM (1)", "mean 1.25 dB"]
+    unit = float(chart.y.place(0) - chart.y.place(1))
+    bar = re.compile(r" ([\d.]+)h[\d.]+V([\d.]+)")
+    bars = [bar.findall(shape.path) for shape in chart.shapes[:2]]
+    heights = [[(float(low) - float(top)) / unit for top, low in one] for one in bars]
+    assert [np.round(h).tolist() for h in heights] == [[2, 1], [1]]
+    assert "4 mixtures: mean 1.25 dB, smallest 1.00, largest 2.00" in chart.summary
+
+
+def test_curves_leave_out_what_is_infinite():
+    log = pd.DataFrame({"epoch": [0, 1, 2], "loss": [np.inf, -1, -3], "val_loss": [0, np.nan, -2]})
+    chart = curves(log, "loss (dB)")
+    training, validation = (points(shape.path) for shape in chart.shapes)
+    assert len(training) == len(validation) == 2
+    assert training[1] == (float(chart.x.place(3)), float(chart.y.place(-3)))
+    assert "smallest on cv is -2.00" in chart.summary
+    assert curves(log.assign(loss=np.inf, val_loss=np.nan), "loss") is None
+    one = curves(log[2:], "loss")
+    assert all(shape.style.startswith("dots") for shape in one.shapes)
+
+
+def test_work_has_points_with_intervals_and_oracles_as_lines():
+    rows = pd.DataFrame(
+        {
+            "system": ["small", "big", "oracle_irm"],
+            "si_sdri": [7.0, 9.0, 12.0],
+            "si_sdri_low": [6.0, np.nan, 11.5],
+            "si_sdri_high": [8.0, np.nan, 12.5],
+            "macs_per_second": [0.1, 10.0, np.nan],
+        }
+    )
+    chart = work(rows, "macs_per_second", "GMAC/s")
+    dots = [points(shape.path)[0] for shape in chart.shapes if "dots" in shape.style]
+    assert dots == [(LEFT, float(chart.y.place(7.0))), (RIGHT, float(chart.y.place(9.0)))]
+    assert sum(shape.style == "line c0" for shape in chart.shapes) == 1
+    assert sum(shape.style == "line mean" for shape in chart.shapes) == 1
+    assert {label.text for label in chart.labels} == {"small", "big", "oracle_irm"}
+    assert work(rows[2:], "macs_per_second", "GMAC/s") is None
+
+
+def test_labels_do_not_cover_each_other():
+    moved = apart([Label(0, 20.0, "b"), Label(0, 15.0, "a"), Label(0, 21.0, "c", "end")])
+    assert {label.text: label.y for label in moved} == {"a": 15.0, "b": 28.0, "c": 21.0}
+
+
+def test_the_page_of_many_mixtures_is_small(results_dir, tmp_path):
+    rng = np.random.default_rng(0)
+    systems = []
+    for number in range(10):
+        inputs, gains = rng.normal(0, 2.5, 3000), rng.normal(10, 3, 3000)
+        genders = rng.choice(["F", "M"], (2, 3000))
+        scores = {"input_si_sdr": inputs, "si_sdri": gains}
+        scores |= {"gender_1": genders[0], "gender_2": genders[1]}
+        systems.append(SystemPage("toy", f"system{number}", pd.DataFrame(scores)))
+    start = time.process_time()
+    page = text_of(results_dir, systems, tmp_path)
+    assert time.process_time() - start < 30  # of the minute that stage 5 may take
+    assert len(page) < 2_000_000
+    dots = re.findall(r'class="dots c\d" d="(M[^"]+)"', page)
+    assert sum(path.count("h0") for path in dots) >= 30000
