@@ -1,0 +1,152 @@
+"""Long conversations made of a corpus, and how well estimates keep their speakers apart.
+
+Entry points: :func:`make_conversation` and :func:`measure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from separation.evaluation.metrics import si_sdr, solve_permutation
+
+LEVEL = 0.05  # root mean square of a speaker's recordings, full scale 1
+LEVEL_RANGE_DB = 2.5  # a speaker is that much louder or quieter at the most
+GAPS = (0.1, 1.0)  # seconds between turns that do not overlap
+PAUSES = (10.0, 30.0)  # seconds of silence after one turn in PAUSE_TURNS
+PAUSE_TURNS = 10
+OVERLAPPING = 1 - 1 / PAUSE_TURNS  # turns that may overlap with the one before
+WINDOW_SECONDS = 4.0  # in which it is seen who is where
+CLEAR = 0.2  # a window tells who is where if the best order is that much better than the next
+FRAME_SECONDS = 0.032
+QUIET_DB = -40.0  # of a frame, to the speaker's loudest: the speaker is silent
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Of one conversation.
+
+    Attributes:
+        si_sdri: SI-SDR improvement over the whole file under one permutation, dB, mean of the
+            sources.
+        exchanges: how often the speakers change places, from one window that tells to the next.
+        leakage: energy in the other outputs, to that in the speaker's own, while one speaks alone,
+            dB.
+    """
+
+    si_sdri: float
+    exchanges: int
+    leakage: float
+
+
+def make_conversation(
+    recordings: Sequence[Sequence[np.ndarray]],
+    seconds: float,
+    overlap: float,
+    sample_rate: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Lay recordings of some speakers one after the other, as turns of a conversation.
+
+    As in LibriCSS (Chen et al., ICASSP 2020) nobody has two turns in a row, and each turn begins
+    before the last one ends, so that ``overlap`` of the time in which anybody speaks has two
+    speakers. After one turn in ten everybody is silent for 10 to 30 s.
+
+    Args:
+        recordings: of each speaker, ``(time,)`` each; they are used in turn, over and over.
+        seconds: of the conversation.
+        overlap: share of the speech, 0 to 0.9; with 0, short gaps are between turns.
+        sample_rate: Hz.
+        rng: draws who speaks, levels, gaps and pauses.
+
+    Returns:
+        float32 references ``(speaker, time)``; their sum is the mixture.
+    """
+    count = round(seconds * sample_rate)
+    sources = np.zeros((len(recordings), count), np.float32)
+    gains = 10 ** (rng.uniform(-LEVEL_RANGE_DB, LEVEL_RANGE_DB, len(recordings)) / 20)
+    ends = np.zeros(len(recordings), int)  # of each speaker's last turn
+    used = rng.integers(0, 1000, len(recordings))
+    speaker, turn = int(rng.integers(len(recordings))), 0
+    while ends.max() < count:
+        own = recordings[speaker]
+        samples = own[used[speaker] % len(own)]
+        used[speaker] += 1
+        samples = samples * (gains[speaker] * LEVEL / np.sqrt(np.square(samples).mean()))
+        shared = round(overlap / (1 + overlap) / OVERLAPPING * len(samples))
+        start = ends.max() - min(shared, ends.max())
+        if not overlap and turn:
+            start += round(rng.uniform(*GAPS) * sample_rate)
+        if turn and turn % PAUSE_TURNS == 0:
+            start = ends.max() + round(rng.uniform(*PAUSES) * sample_rate)
+        start = max(start, ends[speaker])
+        piece = samples[: max(0, count - start)]
+        sources[speaker, start : start + len(piece)] = piece
+        ends[speaker] = start + len(samples)
+        others = [other for other in range(len(recordings)) if other != speaker]
+        speaker, turn = int(rng.choice(others)), turn + 1
+    return sources
+
+
+def measure(references: np.ndarray, estimates: np.ndarray, sample_rate: int) -> Measures:
+    """Measure the estimates of a conversation.
+
+    Args:
+        references: ``(speaker, time)``.
+        estimates: of the same shape, in any order.
+        sample_rate: Hz.
+    """
+    references, estimates = references.astype(np.float64), estimates.astype(np.float64)
+    order = list(solve_permutation(references, estimates))
+    ordered, mixture = estimates[order], references.sum(0)
+    gains = [si_sdr(r, e) - si_sdr(r, mixture) for r, e in zip(references, ordered, strict=True)]
+    return Measures(
+        float(np.mean(gains)),
+        count_exchanges(references, estimates, round(WINDOW_SECONDS * sample_rate)),
+        leakage(references, ordered, round(FRAME_SECONDS * sample_rate)),
+    )
+
+
+def count_exchanges(references: np.ndarray, estimates: np.ndarray, window: int) -> int:
+    """How often the order that fits best changes, from one window that tells to the next.
+
+    In each window of that many samples, orders are compared by the energy that estimates have in
+    common with the references at their places, to the energy of all estimates there. Windows in
+    which the best order is no more than 0.2 better than the next one are passed over.
+    """
+    orders = list(permutations(range(len(references))))
+    last, exchanges = None, 0
+    for start in range(0, references.shape[1], window):
+        own, other = (signals[:, start : start + window] for signals in (references, estimates))
+        energies = np.maximum(np.square(own).sum(1), np.finfo(float).tiny)
+        common = np.square(own @ other.T) / energies[:, None]  # (reference, estimate)
+        common /= max(np.square(other).sum(), np.finfo(float).tiny)
+        fits = [sum(common[place, source] for place, source in enumerate(o)) for o in orders]
+        best, second = np.argsort(fits)[::-1][:2]
+        if fits[best] - fits[second] > CLEAR:
+            exchanges += last is not None and best != last
+            last = best
+    return exchanges
+
+
+def leakage(references: np.ndarray, estimates: np.ndarray, frame: int) -> float:
+    """Energy of the wrong outputs to that of the right one while one speaks alone, dB.
+
+    Over all frames of that many samples in which all other speakers are 40 dB below their loudest
+    frame, and the one is not; NaN if there are none. Estimates are in the order of the references.
+    """
+    own, found = (_frame_energies(signals, frame) for signals in (references, estimates))
+    speaks = own > own.max(1, keepdims=True) * 10 ** (QUIET_DB / 10)
+    alone = speaks & (speaks.sum(0) == 1)
+    right = found[alone].sum()
+    wrong = found[:, alone.any(0)].sum() - right
+    return float(10 * np.log10(wrong / right)) if right > 0 and wrong > 0 else float("nan")
+
+
+def _frame_energies(signals: np.ndarray, frame: int) -> np.ndarray:
+    """``(source, frame)``; the samples after the last whole frame are left out."""
+    whole = signals.shape[1] // frame * frame
+    return np.square(signals[:, :whole]).reshape(len(signals), -1, frame).sum(2)
