@@ -110,7 +110,7 @@ def main() -> None:
     held = None if whole else lock(subject.out_dir, "evaluation")
     if whole:
         stage.begin()
-    results = evaluate(subject, system, tables, facts)
+    results = evaluate(subject, system, tables, facts, arguments.scheduler)
     write_results(subject.results, results, keep_other_splits=bool(arguments.split))
     if whole:
         stage.finish()
@@ -125,7 +125,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = make_parser(
         __doc__,
         *("exp_dir", "corpus", "tag", "data_dir", "device", "precision"),
-        *("metrics", "metrics_backend", "overrides"),
+        *("metrics", "metrics_backend", "scheduler", "overrides"),
         exp_dir={"required": False, "help": "the folder of the trained system, or for an oracle's"},
         corpus={"required": False, "help": "a folder of egs/, with --tag"},
         tag={"required": False, "help": f"an oracle: {', '.join(ORACLES)}"},
@@ -230,14 +230,14 @@ def evaluate(
     system: Separator | Oracle,
     tables: dict[str, pd.DataFrame],
     facts: Provenance,
+    scheduler: str,
 ) -> pd.DataFrame:
     """Evaluate every split; returns the rows of the result file."""
+    settings, nj = subject.conf["evaluation"], subject.conf["nj"]
     rows = []
     for split, table in tables.items():
         folder = subject.out_dir / f"eval_{split}"
-        scores = evaluate_split(
-            system, table, folder, subject.conf["evaluation"], subject.conf["nj"]
-        )
+        scores = evaluate_split(system, table, folder, settings, nj, scheduler)
         rows.append(result_rows(scores, split, facts))
         print(f"{split}: {folder / 'scores.csv'}")
     return pd.concat([frame.astype(object) for frame in rows])

@@ -23,6 +23,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "--metrics": {"help": "names with commas between them (default: evaluation.metrics)"},
     "--metrics_backend": {"help": "own or pb_bss_eval (default: evaluation.metrics_backend)"},
+    "--scheduler": {
+        "default": "",
+        "help": "tcp://host:port of a Dask scheduler whose workers compute the metrics",
+    },
     "overrides": {"nargs": "*", "help": "key=value of the YAML, after --"},
 }
 

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,11 +29,12 @@ from separation.evaluation.metrics import (
     solve_permutation,
 )
 from separation.evaluation.oracles import Oracle
+from separation.evaluation.part import PART, Part, evaluation_key
 from separation.evaluation.results import subset_of
+from separation.evaluation.workers import workers
 from separation.files import atomic_path
 from separation.inference.recording import fit_to_full_scale
 from separation.inference.separator import Separator
-from separation.process import parallel
 
 # Audio that the speed of a system is measured on.
 SPEED_SECONDS = 20.0
@@ -63,9 +65,16 @@ def real_time_factor(separator: Separator, table: pd.DataFrame) -> float:
 
 
 def evaluate_split(
-    system: Separator | Oracle, table: pd.DataFrame, folder: Path, settings: Conf, nj: int
+    system: Separator | Oracle,
+    table: pd.DataFrame,
+    folder: Path,
+    settings: Conf,
+    nj: int,
+    scheduler: str = "",
 ) -> pd.DataFrame:
     """Score every mixture of a split and write ``<folder>/scores.csv`` and audio examples.
+
+    Scores are kept in a part file as they come: a run that was killed resumes after them.
 
     Args:
         system: what separates the mixtures.
@@ -73,6 +82,7 @@ def evaluate_split(
         folder: where the results of this split go.
         settings: the block ``evaluation`` of the configuration.
         nj: processes for the metrics; 0: one a core.
+        scheduler: address of a Dask scheduler whose workers compute the metrics instead.
 
     Returns:
         a row a mixture: ``mixture_ID, length, speaker_1_ID, ..., gender_1, ...``, then
@@ -80,36 +90,54 @@ def evaluate_split(
         ``level_difference`` in dB, ``failure``.
     """
     metrics = list(settings["metrics"])
-    shutil.rmtree(folder / "examples", ignore_errors=True)  # of an earlier run
     how = (system.sample_rate, metrics, settings["metrics_backend"])
-    jobs = (
-        delayed(evaluate_mixture)(*signals, *how)
-        for signals in _separated(system, table, folder, settings)
-    )
-    results = parallel(nj, return_as="generator")(jobs)
-    scores: list[MixtureScores] = []
-    with tqdm(results, total=len(table), desc=folder.name, unit="mixture") as progress:
-        for score in progress:
-            scores.append(score)
-            progress.set_postfix_str(_running_mean(scores, metrics[0]))
+    key = evaluation_key(system, table, settings)
+    with workers(nj, scheduler) as run, Part(folder / PART, key) as part:
+        done = len(part.scores)
+        if done:
+            print(f"{folder.name}: {done} of {len(table)} mixtures were scored before")
+        else:
+            shutil.rmtree(folder / "examples", ignore_errors=True)  # of an earlier run
+        jobs = (
+            delayed(evaluate_mixture)(*signals, *how)
+            for signals in _separated(system, table, folder, settings, done)
+        )
+        labels: dict[str, Any] = {"desc": folder.name, "unit": "mixture"}
+        with tqdm(run(jobs), initial=done, total=len(table), **labels) as progress:
+            for score in progress:
+                part.add(score)
+                progress.set_postfix_str(_running_mean(part.scores, metrics[0]))
+    result = scores_table(table, part.scores, metrics)
+    with atomic_path(folder / "scores.csv") as temporary:
+        result.to_csv(temporary, index=False)
+    part.path.unlink()
+    return result
+
+
+def scores_table(
+    table: pd.DataFrame, scores: list[MixtureScores], metrics: list[str]
+) -> pd.DataFrame:
+    """A row a mixture: what the manifest says of it, then its scores, rounded."""
     known = [c for c in table if c in KEPT or c.startswith(("speaker_", "gender_"))]
     digits = {name: METRICS[m].digits for m in metrics for name in score_columns(m)}
     values = pd.DataFrame([score.values for score in scores])[list(digits)]
     result = table[known].join(values.round(digits))
     result["level_difference"] = [round(score.level_difference, 2) for score in scores]
     result["failure"] = [score.failure for score in scores]
-    with atomic_path(folder / "scores.csv") as temporary:
-        result.to_csv(temporary, index=False)
     return result
 
 
 def _separated(
-    system: Separator | Oracle, table: pd.DataFrame, folder: Path, settings: Conf
+    system: Separator | Oracle, table: pd.DataFrame, folder: Path, settings: Conf, first: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield mixture, references and estimates of each row; some are kept as audio."""
+    """Yield mixture, references and estimates of the rows from ``first`` on.
+
+    Some are kept as audio (:func:`example_rows`).
+    """
     rate = system.sample_rate
     kept = example_rows(table, settings["n_examples"])
-    for row, mixture_id in enumerate(table["mixture_ID"]):
+    for row in range(first, len(table)):
+        mixture_id = table["mixture_ID"][row]
         mixture = read_audio(table["mixture_path"][row], rate)
         sources = [
             read_audio(table[f"source_{i + 1}_path"][row], rate) for i in range(system.n_src)

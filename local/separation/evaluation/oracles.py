@@ -84,6 +84,7 @@ class Oracle:
     Attributes:
         sample_rate: in Hz.
         n_src: sources of a mixture.
+        tag: its name.
 
     Raises:
         RecipeError: a hop with which the STFT cannot be inverted.
@@ -92,7 +93,7 @@ class Oracle:
     def __init__(self, tag: str, conf: Conf) -> None:
         self.sample_rate = int(conf["corpus"]["sample_rate"])
         self.n_src = int(conf["corpus"]["n_src"])
-        self._mask = MASKS[tag]
+        self.tag, self._mask = tag, MASKS[tag]
         settings = conf["evaluation"]
         self._window, hop = (
             round(settings[f"oracle_{name}_ms"] * self.sample_rate / 1000)
