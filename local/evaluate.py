@@ -29,12 +29,12 @@ from separation.evaluation.evaluator import (
     read_split,
     real_time_factor,
 )
-from separation.evaluation.metrics import METRICS, check_metrics
+from separation.evaluation.metrics import check_metrics
 from separation.evaluation.oracles import Oracle
 from separation.evaluation.results import (
-    INTERVAL,
     Provenance,
     corpus_and_tag,
+    mean_line,
     read_results,
     result_rows,
     trained_epochs,
@@ -245,17 +245,8 @@ def evaluate(
 
 def print_means(results: pd.DataFrame) -> None:
     """Print the means, an interval, and how many mixtures a metric could not be computed for."""
-    shown = [(metric.columns[-1], metric.form) for metric in METRICS.values()]
     for row in results.to_dict("records"):
-        scores = {name: f"{name} {row[name]:{form}}" for name, form in shown if pd.notna(row[name])}
-        low, high = (row[name] for name in INTERVAL)
-        if pd.notna(low):
-            scores["si_sdri"] += f" (95 %: {low:.2f} to {high:.2f})"
-        failed = f", {row['n_failed']} of them with a failure" if row["n_failed"] else ""
-        print(
-            f"{row['split']:3} {row['subset']:4} {', '.join(scores.values())}"
-            f" (n = {row['n_mixtures']}{failed})"
-        )
+        print(f"{row['split']:3} {row['subset']:4} {mean_line(row)}")
 
 
 if __name__ == "__main__":

@@ -81,6 +81,17 @@ def summarise(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
+def mean_line(row: dict[Any, Any]) -> str:
+    """Means of a subset, an interval, and how many mixtures a metric could not be computed for."""
+    shown = [(metric.columns[-1], metric.form) for metric in METRICS.values()]
+    scores = {n: f"{n} {row[n]:{form}}" for n, form in shown if pd.notna(row.get(n))}
+    low, high = (row.get(name) for name in INTERVAL)
+    if pd.notna(low):
+        scores["si_sdri"] += f" (95 %: {low:.2f} to {high:.2f})"
+    failed = f", {row['n_failed']} of them with a failure" if row["n_failed"] else ""
+    return f"{', '.join(scores.values())} (n = {row['n_mixtures']}{failed})"
+
+
 def result_rows(table: pd.DataFrame, split: str, facts: Provenance) -> pd.DataFrame:
     """Make the rows of one split, with exactly :data:`COLUMNS`."""
     rows = [{"split": split, **asdict(facts), **summary} for summary in summarise(table)]

@@ -1,0 +1,129 @@
+"""Estimates that another program wrote as audio files: their names, and the scores of a mixture.
+
+Entry points: :func:`find_estimates`, then :func:`score_files` for each mixture.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+
+import numpy as np
+
+from separation.corpus.audio import audio_info, read_audio
+from separation.errors import RecipeError
+from separation.evaluation.metrics import MixtureScores, evaluate_mixture, score_columns
+
+PATTERN = "{id}_s{source}.wav"  # as local/separate.py names them
+FIELDS = {"id", "source"}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How to score: names of metrics and of the backend that computes them."""
+
+    metrics: tuple[str, ...]
+    backend: str = "own"
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise a :class:`RecipeError` unless a pattern names the file of a mixture and source."""
+    try:
+        found = [name for _, name, _, _ in Formatter().parse(pattern) if name is not None]
+    except ValueError:
+        found = []
+    if sorted(found) != sorted(FIELDS):
+        raise RecipeError(
+            f"--pattern {pattern}: must have {{id}} and {{source}} once each, such as {PATTERN}"
+        )
+
+
+def find_estimates(
+    folder: Path, pattern: str, ids: Sequence[str], n_src: int
+) -> dict[str, list[Path]]:
+    """Name the files of the estimates of each mixture, there or not.
+
+    Args:
+        folder: where they are.
+        pattern: of their paths below it; ``{id}`` is the mixture's, ``{source}`` counts from 1.
+        ids: of the mixtures.
+        n_src: sources of a mixture.
+
+    Raises:
+        RecipeError: a bad pattern, no estimate of any mixture, or one that no mixture has.
+    """
+    check_pattern(pattern)
+    if not folder.is_dir():
+        raise RecipeError(f"{folder}: no such folder; it should hold the estimates")
+    numbers = range(1, n_src + 1)
+    paths = {i: [folder / pattern.format(id=i, source=n) for n in numbers] for i in ids}
+    expected = {path for several in paths.values() for path in several}
+    if not any(path.exists() for path in expected):
+        example = paths[ids[0]][0]
+        raise RecipeError(
+            f"{folder}: no estimate of any mixture, such as {example.name}; give --pattern"
+        )
+    parts = [re.escape(part) for part in re.split(r"\{id\}|\{source\}", pattern)]
+    fields = {"{id}": "[^/]+", "{source}": "[0-9]+"}
+    order = [fields[field] for field in re.findall(r"\{id\}|\{source\}", pattern)]
+    fits = re.compile(f"{parts[0]}{order[0]}{parts[1]}{order[1]}{parts[2]}")
+    for place, _, names in os.walk(folder):
+        for name in sorted(names):
+            path = Path(place) / name
+            if fits.fullmatch(path.relative_to(folder).as_posix()) and path not in expected:
+                raise RecipeError(
+                    f"{path}: an estimate that no mixture has; remove it, or give the manifest"
+                    " that it belongs to"
+                )
+    return paths
+
+
+def score_files(
+    mixture_path: str, source_paths: list[str], estimate_paths: list[Path], scoring: Scoring
+) -> MixtureScores:
+    """Score the estimates of one mixture; files that do not fit are its failure.
+
+    Raises:
+        RecipeError: the mixture or a reference is not as it should be.
+    """
+    rate = audio_info(mixture_path).sample_rate
+    mixture = read_audio(mixture_path, rate)
+    references = [read_audio(path, rate) for path in source_paths]
+    for path, reference in zip(source_paths, references, strict=True):
+        if len(reference) != len(mixture):
+            raise RecipeError(f"{path}: {len(reference)} samples, its mixture has {len(mixture)}")
+    estimates, failures = read_estimates(estimate_paths, rate, len(mixture))
+    if failures:
+        columns = [column for metric in scoring.metrics for column in score_columns(metric)]
+        values = dict.fromkeys(columns, float("nan"))
+        return MixtureScores(values, "; ".join(failures), ())
+    return evaluate_mixture(
+        mixture, np.stack(references), np.stack(estimates), rate, scoring.metrics, scoring.backend
+    )
+
+
+def read_estimates(
+    paths: list[Path], sample_rate: int, length: int
+) -> tuple[list[np.ndarray], list[str]]:
+    """Read the estimates of a mixture, of shape ``(time,)`` each.
+
+    Returns:
+        those that fit its rate (Hz) and length (samples), and what is wrong with the others.
+    """
+    estimates, failures = [], []
+    for path in paths:
+        try:
+            estimate = read_audio(path, sample_rate)
+            if len(estimate) != length:
+                than = "longer" if len(estimate) > length else "shorter"
+                raise RecipeError(
+                    f"{path}: {len(estimate)} samples, {than} than its mixture, {length}"
+                )
+            estimates.append(estimate)
+        except RecipeError as error:
+            failures.append(f"estimate {error}")
+    return estimates, failures
