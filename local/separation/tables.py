@@ -74,6 +74,9 @@ SCORES: Columns = {
     "input_*": _SCORE,
     "length": Column("count", required=False, minimum=1),
     "level_difference": _SHARE,
+    "overlap": _SHARE,
+    "swaps": Column("count", required=False, empty=True, minimum=0),
+    "leakage": _SCORE,
     "gender_*": _GENDER,
 }
 

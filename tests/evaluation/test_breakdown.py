@@ -8,7 +8,7 @@ import pytest
 
 import breakdown as script
 from separation.errors import RecipeError
-from separation.evaluation.breakdown import by_quantity, worst
+from separation.evaluation.breakdown import by_quantity, by_swaps, worst
 from separation.evaluation.metrics import evaluate_mixture
 
 
@@ -52,6 +52,27 @@ def test_a_silent_reference_has_no_level_difference():
     references = np.stack([np.ones(100), np.zeros(100)])
     scores = evaluate_mixture(references.sum(axis=0), references, references, 8000, ["snr"])
     assert np.isnan(scores.level_difference)
+
+
+def test_mixtures_with_exchanged_speakers_are_counted_apart():
+    swaps = [0, 0, 2, 0, 1, 0, 0, 0, np.nan]
+    leakage = [-20.0] * 4 + [-10.0] + [np.nan] * 4
+    rows = by_swaps(table().assign(swaps=swaps, leakage=leakage))
+    assert [(row["swapped"], row["n_mixtures"]) for row in rows] == [(0, 6), (1, 2)]
+    assert [row["si_sdri"] for row in rows] == [pytest.approx(280 / 6), 40.0]
+    assert [row["leakage"] for row in rows] == [-20.0, -15.0]
+    assert by_swaps(table()) == []
+    assert len(by_swaps(table().assign(swaps=0.0))) == 1
+
+
+def test_script_prints_overlap_and_exchanges(tmp_path, monkeypatch, capsys):
+    scores = table().assign(overlap=np.linspace(0.1, 0.9, 9), swaps=[1] + [0] * 8, leakage=-20.0)
+    scores.to_csv(tmp_path / "scores.csv", index=False)
+    monkeypatch.setattr(sys, "argv", ["breakdown.py", str(tmp_path / "scores.csv")])
+    script.main()
+    lines = [[c.strip() for c in line.split("|")] for line in capsys.readouterr().out.splitlines()]
+    assert ["", "yes", "1", "40.00", "-20.00", ""] in lines
+    assert any(line[1:3] == ["0.10 to 0.20", "2"] for line in lines if len(line) > 2)
 
 
 def test_script_prints_groups_and_the_worst(tmp_path, monkeypatch, capsys):

@@ -68,7 +68,8 @@ def test_rows_are_the_scores_of_the_mixtures(table, tmp_path):
     scores = evaluate_split(Separator(Shares()), table, tmp_path, SETTINGS, nj=1)
     assert ",".join(scores) == (
         "mixture_ID,length,speaker_1_ID,speaker_2_ID,gender_1,gender_2,"
-        "input_si_sdr,si_sdr,si_sdri,input_snr,snr,snri,level_difference,failure"
+        "input_si_sdr,si_sdr,si_sdri,input_snr,snr,snri,level_difference,"
+        "overlap,swaps,leakage,failure"
     )
     assert list(scores["mixture_ID"]) == list(table["mixture_ID"])
     # Both estimates are half the mixture: SI-SDR stays, SNR rises.

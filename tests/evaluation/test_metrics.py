@@ -9,7 +9,8 @@ import torch
 from asteroid.losses import pairwise_neg_sisdr
 from pystoi import stoi
 
-from separation.evaluation.metrics import METRICS, evaluate_mixture, solve_permutation
+from separation.evaluation.metrics import METRICS, evaluate_mixture
+from separation.evaluation.permutation import solve_permutation
 from separation.evaluation.ratios import sdr, si_sdr, snr
 from tiny_corpus import syllables
 

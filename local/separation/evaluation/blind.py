@@ -9,8 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-FRAME_MS = 20.0
-ACTIVE_DB = 40.0  # a frame is active that is at most this far below the loudest one of the mixture
+from separation.evaluation.talk import ACTIVE_DB, frame_powers
 
 
 def residual_db(mixture: np.ndarray, estimates: np.ndarray) -> float:
@@ -29,7 +28,9 @@ def residual_db(mixture: np.ndarray, estimates: np.ndarray) -> float:
 
 
 def activities(mixture: np.ndarray, estimates: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Share of time in which each output is active, from 0 to 1, by frames of 20 ms.
+    """Share of time in which each output is active, from 0 to 1.
+
+    A frame of 20 ms is active that is at most 40 dB below the loudest one of the mixture.
 
     Args:
         mixture: shape ``(time,)``.
@@ -56,19 +57,3 @@ def correlation(estimates: np.ndarray) -> float:
     with np.errstate(invalid="ignore", divide="ignore"):
         matrix = np.abs(np.corrcoef(estimates))
     return float(max(matrix[i, j] for i, j in combinations(range(len(estimates)), 2)))
-
-
-def frame_powers(signals: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Mean power of frames of 20 ms, the last one filled with zeros.
-
-    Args:
-        signals: shape ``(signal, time)``.
-        sample_rate: in Hz.
-
-    Returns:
-        shape ``(signal, frame)``.
-    """
-    length = max(1, round(FRAME_MS / 1000 * sample_rate))
-    missing = -signals.shape[1] % length
-    padded = np.pad(signals.astype(np.float64), [(0, 0), (0, missing)])
-    return np.square(padded.reshape(len(signals), -1, length)).mean(axis=2)

@@ -1,6 +1,7 @@
 """Where a system is good and where not: scores of a split by what the mixtures are like.
 
-Entry points: :func:`by_quantity` for groups of mixtures, :func:`worst` for those to listen to.
+Entry points: :func:`by_quantity` and :func:`by_swaps` for groups of mixtures, :func:`worst` for
+those to listen to.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ GROUPS = 4
 QUANTITIES = {
     "level_difference": "loudest source over quietest, dB",
     "length": "length, samples",
+    "overlap": "share of speech in which several talk",
 }
 
 
@@ -61,3 +63,22 @@ def worst(table: pd.DataFrame, count: int = 10) -> pd.DataFrame:
         count: rows at most.
     """
     return table.dropna(subset=["si_sdri"]).nsmallest(count, "si_sdri")
+
+
+def by_swaps(table: pd.DataFrame) -> list[dict[str, float]]:
+    """Mixtures without and with seconds in which speakers are in each other's outputs.
+
+    Returns:
+        a dict a group that has mixtures: ``swapped`` (0 or 1), ``n_mixtures``, and the means
+        ``si_sdri`` and ``leakage``, NaN where unknown.
+    """
+    if "swaps" not in table:
+        return []
+    rows = []
+    for swapped in (0, 1):
+        chosen = table[table["swaps"].notna() & ((table["swaps"] > 0) == bool(swapped))]
+        leakage = chosen["leakage"].mean() if "leakage" in table else np.nan
+        if len(chosen):
+            means = {"si_sdri": float(chosen["si_sdri"].mean()), "leakage": float(leakage)}
+            rows.append({"swapped": swapped, "n_mixtures": len(chosen), **means})
+    return rows

@@ -26,10 +26,10 @@ from separation.evaluation.metrics import (
     MixtureScores,
     evaluate_mixture,
     score_columns,
-    solve_permutation,
 )
 from separation.evaluation.oracles import Oracle
 from separation.evaluation.part import PART, Part, evaluation_key
+from separation.evaluation.permutation import solve_permutation
 from separation.evaluation.results import subset_of
 from separation.evaluation.workers import workers
 from separation.files import atomic_path
@@ -38,6 +38,7 @@ from separation.inference.separator import Separator
 
 # Audio that the speed of a system is measured on.
 SPEED_SECONDS = 20.0
+DESCRIPTION = {"level_difference": 2, "overlap": 3, "swaps": 0, "leakage": 2}  # digits
 KEPT = ("mixture_ID", "length", "group", "data_fingerprint")  # columns of a manifest
 
 
@@ -87,7 +88,7 @@ def evaluate_split(
     Returns:
         a row a mixture: ``mixture_ID, length, speaker_1_ID, ..., gender_1, ...``, then
         the columns of each metric (:func:`separation.evaluation.metrics.score_columns`),
-        ``level_difference`` in dB, ``failure``.
+        those of :func:`separation.evaluation.talk.describe`, ``failure``.
     """
     metrics = list(settings["metrics"])
     how = (system.sample_rate, metrics, settings["metrics_backend"])
@@ -122,7 +123,9 @@ def scores_table(
     digits = {name: METRICS[m].digits for m in metrics for name in score_columns(m)}
     values = pd.DataFrame([score.values for score in scores])[list(digits)]
     result = table[known].join(values.round(digits))
-    result["level_difference"] = [round(score.level_difference, 2) for score in scores]
+    for name, places in DESCRIPTION.items():
+        result[name] = pd.Series([getattr(s, name) for s in scores], dtype=float).round(places)
+    result["swaps"] = result["swaps"].astype("Int64")  # empty where there is none
     result["failure"] = [score.failure for score in scores]
     return result
 

@@ -12,12 +12,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from separation.errors import MetricError, RecipeError, nearest
 from separation.evaluation import pb_bss
 from separation.evaluation.perceptual import dnsmos_scores, estoi_score, pesq_score, stoi_score
+from separation.evaluation.permutation import solve_permutation
 from separation.evaluation.ratios import mse, sdr, si_sdr, sir_and_sar, snr
+from separation.evaluation.talk import describe
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,16 @@ class MixtureScores:
             mean over the sources, NaN where a source has no value; see :func:`score_columns`.
         failure: what could not be computed and why, empty when all could.
         permutation: for each reference the index of its estimate.
-        level_difference: energy of the loudest reference over that of the quietest, in dB; NaN
-            with a silent one.
+        level_difference, overlap, swaps, leakage: see :func:`separation.evaluation.talk.describe`.
     """
 
     values: dict[str, float]
     failure: str
     permutation: tuple[int, ...]
     level_difference: float = float("nan")
+    overlap: float = float("nan")
+    swaps: float = float("nan")
+    leakage: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -153,23 +156,6 @@ def metric_of(column: str) -> Metric | None:
     return next((m for name, m in METRICS.items() if column in score_columns(name)), None)
 
 
-def solve_permutation(references: np.ndarray, estimates: np.ndarray) -> tuple[int, ...]:
-    """Find the estimate of each reference, so that the mean SI-SDR is largest.
-
-    Args:
-        references: shape ``(source, time)``.
-        estimates: shape ``(source, time)``.
-
-    Returns:
-        for each reference the index of its estimate.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        matrix = np.array([[si_sdr(r, e) for e in estimates] for r in references])
-    # A silent signal has no SI-SDR (NaN); it takes what the others leave. Perfect ones stay best.
-    matrix = np.nan_to_num(matrix, nan=-1e3, posinf=1e3, neginf=-1e3)
-    return tuple(int(i) for i in linear_sum_assignment(matrix, maximize=True)[1])
-
-
 def evaluate_mixture(
     mixture: np.ndarray,
     references: np.ndarray,
@@ -212,9 +198,8 @@ def evaluate_mixture(
                 values[prefix + metric] = _mean_score(prefix + metric, score, signals, failures)
         if METRICS[metric].of_input:
             values[f"{metric}i"] = values[metric] - values[f"input_{metric}"]
-    energies = np.square(references).sum(axis=1)
-    difference = float(10 * np.log10(energies.max() / energies.min())) if energies.all() else np.nan
-    return MixtureScores(values, "; ".join(failures), permutation, difference)
+    described = describe(references, sides[""].estimates, sample_rate)
+    return MixtureScores(values, "; ".join(failures), permutation, **described)
 
 
 def _score_of(metric: str, backend: str) -> Score:
