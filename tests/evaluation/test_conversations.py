@@ -8,7 +8,6 @@ import conversations
 from separation.errors import RecipeError
 from separation.evaluation.conversations import (
     count_exchanges,
-    leakage,
     make_conversation,
     measure,
 )
@@ -89,20 +88,6 @@ def test_outputs_that_are_alike_tell_of_no_exchange():
     sources = conversation()
     mixture = np.stack([sources.sum(0)] * 2)
     assert count_exchanges(sources, mixture, 4 * RATE) == 0
-    assert leakage(sources, mixture, 32) == pytest.approx(0, abs=1e-6)
-
-
-def test_silence_leaks_nothing():
-    assert np.isnan(leakage(np.zeros((2, 100)), np.zeros((2, 100)), 10))
-
-
-def test_leakage_by_hand():
-    """Each speaks alone for 10 frames, then both for 10, which do not count."""
-    sources = np.zeros((2, 300))
-    sources[0, :100] = sources[1, 100:200] = sources[:, 200:] = 1
-    estimates = sources.copy()
-    estimates[1, :100], estimates[0, 100:200], estimates[0, 200:] = 0.1, 0.3, 7
-    assert leakage(sources, estimates, 10) == pytest.approx(10 * np.log10((0.01 + 0.09) / 2))
 
 
 def test_the_program_has_a_row_for_each_share_and_way(world, run, tmp_path):

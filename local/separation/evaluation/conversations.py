@@ -11,7 +11,9 @@ from itertools import permutations
 
 import numpy as np
 
-from separation.evaluation.metrics import si_sdr, solve_permutation
+from separation.evaluation.metrics import si_sdr
+from separation.evaluation.permutation import solve_permutation
+from separation.evaluation.talk import leakage, talking
 
 LEVEL = 0.05  # root mean square of a speaker's recordings, full scale 1
 LEVEL_RANGE_DB = 2.5  # a speaker is that much louder or quieter at the most
@@ -21,8 +23,6 @@ PAUSE_TURNS = 10
 OVERLAPPING = 1 - 1 / PAUSE_TURNS  # turns that may overlap with the one before
 WINDOW_SECONDS = 4.0  # in which it is seen who is where
 CLEAR = 0.2  # a window tells who is where if the best order is that much better than the next
-FRAME_SECONDS = 0.032
-QUIET_DB = -40.0  # of a frame, to the speaker's loudest: the speaker is silent
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class Measures:
         si_sdri: SI-SDR improvement over the whole file under one permutation, dB, mean of the
             sources.
         exchanges: how often the speakers change places, from one window that tells to the next.
-        leakage: energy in the other outputs, to that in the speaker's own, while one speaks alone,
-            dB.
+        leakage: of :func:`separation.evaluation.talk.leakage`, dB.
     """
 
     si_sdri: float
@@ -106,7 +105,7 @@ def measure(references: np.ndarray, estimates: np.ndarray, sample_rate: int) -> 
     return Measures(
         float(np.mean(gains)),
         count_exchanges(references, estimates, round(WINDOW_SECONDS * sample_rate)),
-        leakage(references, ordered, round(FRAME_SECONDS * sample_rate)),
+        leakage(ordered, talking(references, sample_rate), sample_rate),
     )
 
 
@@ -130,23 +129,3 @@ def count_exchanges(references: np.ndarray, estimates: np.ndarray, window: int) 
             exchanges += last is not None and best != last
             last = best
     return exchanges
-
-
-def leakage(references: np.ndarray, estimates: np.ndarray, frame: int) -> float:
-    """Energy of the wrong outputs to that of the right one while one speaks alone, dB.
-
-    Over all frames of that many samples in which all other speakers are 40 dB below their loudest
-    frame, and the one is not; NaN if there are none. Estimates are in the order of the references.
-    """
-    own, found = (_frame_energies(signals, frame) for signals in (references, estimates))
-    speaks = own > own.max(1, keepdims=True) * 10 ** (QUIET_DB / 10)
-    alone = speaks & (speaks.sum(0) == 1)
-    right = found[alone].sum()
-    wrong = found[:, alone.any(0)].sum() - right
-    return float(10 * np.log10(wrong / right)) if right > 0 and wrong > 0 else float("nan")
-
-
-def _frame_energies(signals: np.ndarray, frame: int) -> np.ndarray:
-    """``(source, frame)``; the samples after the last whole frame are left out."""
-    whole = signals.shape[1] // frame * frame
-    return np.square(signals[:, :whole]).reshape(len(signals), -1, frame).sum(2)
