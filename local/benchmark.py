@@ -4,6 +4,7 @@ training    a training step against Asteroid's network, loss and optimizer
 inference   separation against Asteroid's network
 loading     loaders of training chunks against one that reads as Asteroid's LibriMix does
 mixing      stage 1 against a loop of soundfile and scipy.resample_poly
+evaluation  scoring of mixtures against a loop over asteroid.metrics.get_metrics
 streaming   a stream in short calls against separating its receptive field at every call
 
 The tables are in Markdown. Ratios hold where absolute figures drift; keep the machine quiet.
@@ -21,6 +22,7 @@ from pathlib import Path
 import torch
 
 from benchmarking.backends import BACKENDS, check_backends
+from benchmarking.evaluation import compare_evaluation
 from benchmarking.loading import compare_loading
 from benchmarking.mixing import compare_mixing
 from benchmarking.networks import Work, compare_inference, compare_training
@@ -71,7 +73,9 @@ def main() -> None:
     streaming.add_argument("overrides", nargs="*", help="key=value of the YAML, after --")
     mixing = commands.add_parser("mixing")
     mixing.add_argument("--mixtures", type=int, default=1000, help="length of the list")
-    for command in (commands.choices["loading"], mixing):
+    evaluation = commands.add_parser("evaluation")
+    evaluation.add_argument("--mixtures", type=int, default=40, help="to score")
+    for command in (commands.choices["loading"], mixing, evaluation):
         command.add_argument("--nj", type=int, default=os.cpu_count(), help="processes")
         command.add_argument("--dir", type=Path, help="where to work (default: the system's)")
     print(run(parser.parse_args()))
@@ -86,6 +90,8 @@ def run(arguments: argparse.Namespace) -> str:
         raise RecipeError(f"--chunk_size {arguments.chunk_size}: {SHORTEST_CHUNK} samples or more")
     if arguments.command == "mixing":
         return compare_mixing(arguments.mixtures, arguments.nj, arguments.dir)
+    if arguments.command == "evaluation":
+        return compare_evaluation(arguments.mixtures, arguments.nj, arguments.dir)
     if arguments.command == "streaming":
         for name in ("call_ms", "seconds"):
             if not getattr(arguments, name) > 0:
