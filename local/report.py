@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from separation.config import ROOT, load_resolved
 from separation.corpus.audio import audio_info, read_audio
@@ -75,7 +76,8 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
         loss = f"loss ({loss}, {LOSS_UNITS[loss]})" if LOSS_UNITS[loss] else f"loss ({loss})"
     scores = read_if_there(exp_dir / "eval_tt", SCORE_FILES, SCORES, problems)
     examples = [] if scores is None else find_examples(exp_dir / "eval_tt", scores, problems)
-    system = SystemPage(corpus, tag, scores, epochs, loss, examples)
+    inside = read_pictures(exp_dir / "plots", problems)
+    system = SystemPage(corpus, tag, scores, epochs, loss, examples, inside)
     for plot, png in draw_plots(system).items():
         with atomic_path(exp_dir / "plots" / f"{plot}.png") as temporary:
             temporary.write_bytes(png)
@@ -93,6 +95,20 @@ def draw_plots(system: SystemPage) -> dict[str, bytes]:
     if system.examples:
         plots["example"] = picture(system.examples[0].folder)
     return plots
+
+
+def read_pictures(folder: Path, problems: Problems) -> list[tuple[str, bytes]]:
+    """Read what local/explain.py has drawn of a network: captions and PNG files."""
+    pictures = []
+    for path in visible(folder, "explain_*.png"):
+        try:
+            with Image.open(path) as picture:
+                picture.load()
+                caption = picture.info.get("Description", path.stem)
+            pictures.append((str(caption), path.read_bytes()))
+        except (OSError, SyntaxError):  # what Pillow raises of a file that is no picture
+            problems.add(f"{path}: not a picture; delete it, or run local/explain.py again")
+    return pictures
 
 
 def oracle_of(exp_dir: Path) -> str:

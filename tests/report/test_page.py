@@ -36,9 +36,6 @@ def sine(hertz, amplitude=1.0):
     return amplitude * np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE)
 
 
-# --- listening
-
-
 def test_players_hold_the_samples(results_dir, exp_root, tmp_path):
     folder = exp_root / "toy_small" / "eval_tt" / "examples" / "c"
     page = text_of(
@@ -165,9 +162,6 @@ def test_the_same_sound_is_kept_once(tmp_path):
     assert media.source(media.add(b"sound", ".flac")) == "data:audio/flac;base64,c291bmQ="
 
 
-# --- the table
-
-
 def test_every_row_of_the_results_and_the_published_ones_are_in_the_table(results_dir):
     ends = {"si_sdri_low": 12.05, "si_sdri_high": 14.25}
     result_file(results_dir / "o.csv", "toy", "oracle_ibm", {("tt", "all"): 13.2}, **ends)
@@ -215,9 +209,6 @@ def test_names_are_escaped_everywhere(results_dir, exp_root, tmp_path):
     assert "<img src=x" not in page
     assert page.count("</script>") == 1
     assert page.count("&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&#34;&#39;&amp;") > 15
-
-
-# --- charts
 
 
 def points(path):

@@ -82,9 +82,8 @@ def test_the_table_is_sorted_by_its_headings(browser):
         numbers = [float(text) for text in column(browser, 1)]
         assert numbers == sorted(numbers, reverse=expected == "descending")
         assert len(numbers) == 9
-    interval = heading(browser, 2)
-    for _ in range(2):  # rows without one come last both ways
-        interval.find_element("css selector", "button").click()
+    for _ in range(2):  # rows without an interval come last both ways
+        heading(browser, 2).find_element("css selector", "button").click()
         assert column(browser, 2)[0] == "12.05 to 14.25"
     assert score.get_attribute("aria-sort") is None
     heading(browser, 0).find_element("css selector", "button").click()
@@ -221,7 +220,6 @@ def test_blind_sounds_are_equally_loud_and_x_is_one_of_them(browser):
                 find("trial").innerText];
     """)
     assert sorted(volumes)[-1] == 1
-    assert volumes[0] != volumes[1]
     assert min(volumes) == pytest.approx(0.1, rel=0.05)  # amplitudes of 0.05 and 0.5
     assert same
     assert "small" not in labels and "oracle" not in labels
