@@ -45,7 +45,7 @@ from separation.inference.separator import Separator, pick_device
 from separation.models.architecture import architecture
 from separation.models.complexity import count_macs, count_parameters, in_ms
 from separation.models.registry import build_model
-from separation.models.shelf import SHELF, find_system
+from separation.models.shelf import find_system, output_dir
 from separation.provenance import commit_name
 from separation.ranges import ORACLES
 from separation.stages import Stage, evaluation_settings, lock, oracle_settings
@@ -153,10 +153,8 @@ def find_trained(arguments: argparse.Namespace) -> Subject:
         )
     exp_dir = find_system(arguments.exp_dir)
     name = check_name(exp_dir.resolve().name, str(exp_dir))
-    # A model of the shelf is evaluated like an experiment, in a folder of exp/.
-    shelved = exp_dir.resolve().parent == SHELF.resolve()
-    out_dir = ROOT / "exp" / f"{SHELF.name}_{name}" if shelved else exp_dir
-    default = exp_dir / "results.csv" if shelved else ROOT / "results" / f"{name}.csv"
+    out_dir = output_dir(exp_dir)
+    default = ROOT / "results" / f"{name}.csv" if out_dir == exp_dir else exp_dir / "results.csv"
     results = results_path(arguments, default)
     conf = load_resolved(exp_dir, overrides(arguments))
     corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])

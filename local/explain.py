@@ -3,7 +3,8 @@
 Learned filters with their spectra, masks over time, what an output listens to (the mixture with
 patches taken out), the effective receptive field, the activity of the blocks. Without a recording
 the first example that stage 4 kept is taken; at most 6 s of it are looked at. Stage 5 shows the
-pictures in its page.
+pictures in its page. EXP_DIR may be the name of a model on the shelf; its pictures are then in
+`exp/pretrained_NAME/plots`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from separation.errors import RecipeError
 from separation.files import atomic_path, visible
 from separation.models.architecture import architecture
 from separation.models.registry import load_model
+from separation.models.shelf import find_system, output_dir
 from separation.report import inside, inside_plots
 
 MOST_SECONDS = 6.0
@@ -33,15 +35,17 @@ def main() -> None:
     parser = make_parser(__doc__, "exp_dir")
     parser.add_argument("recording", type=Path, nargs="?", help="a mixture of the network's rate")
     arguments = parser.parse_args()
-    conf = load_resolved(arguments.exp_dir)
-    model = load_model(arguments.exp_dir)
+    exp_dir = find_system(arguments.exp_dir)
+    out_dir = output_dir(exp_dir)
+    conf = load_resolved(exp_dir)
+    model = load_model(exp_dir)
     rate = int(model.sample_rate)
-    path = arguments.recording or first_example(arguments.exp_dir)
+    path = arguments.recording or first_example(out_dir)
     mixture = read_audio(path, rate)[: round(MOST_SECONDS * rate)]
     if mixture.size < LEAST_SECONDS * rate:
         raise RecipeError(f"{path}: shorter than {LEAST_SECONDS:g} s; give a longer recording")
     print(f"{path}: {mixture.size / rate:.1f} s are looked at")
-    folder = arguments.exp_dir / "plots"
+    folder = out_dir / "plots"
     pictures = explain(model, mixture, rate)
     offsets, slopes = inside.gradients(model, mixture)
     settings, kernel = architecture(conf), int(model.encoder.filterbank.kernel_size)

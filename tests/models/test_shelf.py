@@ -13,12 +13,12 @@ from asteroid.models import BaseModel
 
 import evaluate
 import separate
-from separation.config import load_resolved, save_resolved
+from separation.config import ROOT, load_resolved, save_resolved
 from separation.errors import RecipeError
 from separation.models import shelf
 from separation.models.architecture import import_all
 from separation.models.registry import load_model, save_model
-from separation.models.shelf import SHELF, describe_shelf, find_system, put_on_shelf
+from separation.models.shelf import SHELF, describe_shelf, find_system, output_dir, put_on_shelf
 from small_networks import small_conf, small_network
 
 SHELVED = shelf.names()
@@ -148,3 +148,8 @@ def test_a_shelved_model_is_evaluated_beside_the_experiments(world, own_shelf, m
     assert (world.root / "exp" / "pretrained_mine" / "eval_tt" / "scores.csv").is_file()
     made = {path.name for path in (own_shelf / "mine").iterdir()}
     assert made == {"model.pth", "conf.yaml", "training_log.csv", "results.csv"}
+
+
+def test_what_is_made_of_a_model_lies_outside_the_shelf(tmp_path):
+    assert output_dir(SHELF / "voices") == ROOT / "exp" / "pretrained_voices"
+    assert output_dir(tmp_path) == tmp_path

@@ -94,3 +94,13 @@ def put_on_shelf(exp_dir: Path, name: str, shelf: Path = SHELF) -> Path:
     if log:
         shutil.copyfile(log, folder / TRAINING_LOGS[0])
     return folder
+
+
+def output_dir(exp_dir: Path) -> Path:
+    """Where programs put what they make of a system: its folder, or one of ``exp/`` for a model.
+
+    Args:
+        exp_dir: of :func:`find_system`.
+    """
+    shelved = exp_dir.resolve().parent == SHELF.resolve()
+    return ROOT / "exp" / f"{SHELF.name}_{exp_dir.name}" if shelved else exp_dir
