@@ -138,7 +138,7 @@ def test_the_shelf_is_listed(capsys, monkeypatch):
 def test_a_shelved_model_is_evaluated_beside_the_experiments(world, own_shelf, monkeypatch, named):
     monkeypatch.chdir(own_shelf.parent)
     put_on_shelf(world.exp_dir, "mine", own_shelf)
-    monkeypatch.setattr(evaluate, "SHELF", own_shelf)
+    monkeypatch.setattr(shelf, "ROOT", world.root)
     monkeypatch.setattr(evaluate, "ROOT", world.root)
     arguments = ["--exp_dir", named, "--data_dir", str(world.data_dir), "--", "nj=1"]
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments])
