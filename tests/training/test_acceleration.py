@@ -58,13 +58,14 @@ def test_compiling_has_to_be_earned_back(monkeypatch, value, accelerator, gpu, m
     assert pick_compile(training) == picked
 
 
-def test_the_fast_optimizer_takes_the_same_steps():
+@pytest.mark.parametrize("name", ["adam", "muon"])
+def test_the_fast_optimizer_takes_the_same_steps(name):
     weights = []
     for fast in (True, False):
         torch.manual_seed(0)
         network = torch.nn.Linear(100, 3)
-        conf = {"optim": {"lr": 0.1, "weight_decay": 0.01}, "training": {"fast": fast}}
-        optimizer = make_optimizer(conf, network)
+        optim = {"name": name, "lr": 0.1, "weight_decay": 0.01}
+        optimizer = make_optimizer({"optim": optim, "training": {"fast": fast}}, network)
         assert bool(optimizer.defaults["fused"]) == fast
         for _ in range(5):
             optimizer.zero_grad()
