@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pandas as pd
 
@@ -42,19 +42,16 @@ class Part:
         with atomic_path(path) as temporary:
             lines = [key, *(asdict(score) for score in self.scores)]
             temporary.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-        self._file: IO[str] | None = None
+        self._file = open(path, "a", encoding="utf-8")
 
     def __enter__(self) -> Part:
-        self._file = open(self.path, "a", encoding="utf-8")
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
     def add(self, score: MixtureScores) -> None:
         """Keep the scores of the next mixture."""
-        assert self._file is not None, "used as a context"
         self.scores.append(score)
         self._file.write(f"{json.dumps(asdict(score))}\n")
         self._file.flush()

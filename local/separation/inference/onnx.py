@@ -8,9 +8,8 @@ A file is of one of three kinds. ``offline``: ``wav`` ``(1, time)`` of any lengt
 ``(1, source, time)``. ``fixed``: the same for one length. ``streaming``: ``wav`` ``(1, n stride)``
 and the state before it, ``state_0``, ``state_1``, ..., to ``estimates`` of the samples ``kernel -
 stride`` and ``lookahead`` hops earlier, and the state after it, ``new_state_0``, ...; all of it
-begins as zeros, but with no ``edges`` ``state_0`` as the first ``kernel - stride`` samples,
-``(1, 1, time)``. ``edges`` is how many samples of silence go in before the first sample, where
-``state_0`` has them already, and after the last.
+begins as zeros. ``edges`` samples of silence are before the first sample and follow the last one;
+with none, ``state_0`` begins as the first ``kernel - stride`` samples, ``(1, 1, time)``.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -179,11 +178,10 @@ class OnnxStreamingNetwork:
 
     def __init__(self, session: onnxruntime.InferenceSession, facts: dict[str, Any]) -> None:
         self.facts, self.session = facts, session
-        self.sample_rate, self.n_src = self.facts["sample_rate"], self.facts["n_src"]
-        self.kernel, self.stride = self.facts["kernel"], self.facts["stride"]
-        self.lookahead = self.facts["lookahead"]
-        self.edges = self.facts.get("edges", 0)  # older files have none
-        self._inputs = self.session.get_inputs()[1:]
+        self.sample_rate, self.n_src = facts["sample_rate"], facts["n_src"]
+        self.kernel, self.stride = facts["kernel"], facts["stride"]
+        self.lookahead, self.edges = facts["lookahead"], facts.get("edges", 0)  # not in older files
+        self._inputs = session.get_inputs()[1:]
         self.begin(1)
 
     def begin(self, batch: int) -> None:
@@ -284,18 +282,11 @@ def _error(model: BaseModel, network: OnnxNetwork, wav: torch.Tensor) -> float:
 
 def _stream(network: StreamingNetwork | OnnxStreamingNetwork, wav: torch.Tensor) -> torch.Tensor:
     """Estimates of noise in pieces of several lengths."""
-
-    def pieces() -> Iterator[torch.Tensor]:
-        overlap = network.kernel - network.stride
-        network.start(wav[:, :overlap])
-        rest = wav[
-            :, overlap : overlap + (wav.shape[1] - overlap) // network.stride * network.stride
-        ]
-        for piece in rest.split(7 * network.stride, 1):
-            yield network(piece)[0]
-        yield network.tail()
-
-    return torch.cat(list(pieces()), -1)
+    overlap, stride = network.kernel - network.stride, network.stride
+    network.start(wav[:, :overlap])
+    rest = wav[:, overlap : overlap + (wav.shape[1] - overlap) // stride * stride]
+    pieces = [network(piece)[0] for piece in rest.split(7 * stride, 1)]
+    return torch.cat([*pieces, network.tail()], -1)
 
 
 def _check(error: float, path: Path) -> None:
