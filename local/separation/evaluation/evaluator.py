@@ -93,7 +93,8 @@ def evaluate_split(
     metrics = list(settings["metrics"])
     how = (system.sample_rate, metrics, settings["metrics_backend"])
     key = evaluation_key(system, table, settings)
-    with workers(nj, scheduler) as run, Part(folder / PART, key) as part:
+    part = Part(folder / PART, key)
+    with workers(nj, scheduler) as run:
         done = len(part.scores)
         if done:
             print(f"{folder.name}: {done} of {len(table)} mixtures were scored before")

@@ -10,7 +10,6 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -25,7 +24,7 @@ PART = "scores.part.jsonl"  # beside scores.csv
 
 
 class Part:
-    """The scores so far; a context that keeps the file open.
+    """The scores so far, in the file and here.
 
     Args:
         path: of the file.
@@ -42,19 +41,12 @@ class Part:
         with atomic_path(path) as temporary:
             lines = [key, *(asdict(score) for score in self.scores)]
             temporary.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-        self._file = open(path, "a", encoding="utf-8")
-
-    def __enter__(self) -> Part:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._file.close()
 
     def add(self, score: MixtureScores) -> None:
         """Keep the scores of the next mixture."""
         self.scores.append(score)
-        self._file.write(f"{json.dumps(asdict(score))}\n")
-        self._file.flush()
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(asdict(score))}\n")
 
 
 def read_part(path: Path, key: str) -> list[MixtureScores]:
