@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from joblib import delayed
 from tqdm import tqdm
 
 from separation.arguments import make_parser
+from separation.config import BASE, read_yaml
 from separation.corpus.audio import audio_info, read_audio
 from separation.errors import MetricError, RecipeError
 from separation.evaluation.blind import activities, correlation, residual_db
@@ -43,7 +43,9 @@ def main() -> None:
     parser.add_argument("--pattern", default=PATTERN, help="as of local/score.py")
     parser.add_argument("--n_src", type=int, default=2, help="outputs of a recording")
     parser.add_argument("--out", type=Path, help="CSV file (default: ESTIMATES/quality.csv)")
-    parser.add_argument("--nj", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument(
+        "--nj", type=int, default=read_yaml(BASE)["nj"], help="processes; 0: one a core"
+    )
     arguments = parser.parse_args()
     check_values({"nj": arguments.nj, "corpus": {"n_src": arguments.n_src}})
     suffix = Path(arguments.pattern).suffix

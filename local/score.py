@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -41,10 +40,11 @@ def main() -> None:
         help="path of an estimate in that folder; sources count from 1 (default: %(default)s)",
     )
     parser.add_argument("--out_dir", type=Path, help="default: ESTIMATES")
-    settings = read_yaml(BASE)["evaluation"]
+    base = read_yaml(BASE)
+    settings = base["evaluation"]
     parser.add_argument("--metrics", default=",".join(settings["metrics"]))
     parser.add_argument("--metrics_backend", default=settings["metrics_backend"])
-    parser.add_argument("--nj", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument("--nj", type=int, default=base["nj"], help="processes; 0: one a core")
     arguments = parser.parse_args()
     scoring = Scoring(tuple(arguments.metrics.split(",")), arguments.metrics_backend)
     chosen = {"metrics": list(scoring.metrics), "metrics_backend": scoring.backend}
