@@ -82,6 +82,9 @@ static inline __attribute__((always_inline)) void multiply_rows(struct matrix m,
     for (long k = 0; k < m.in; k++) {
         vector w_low = *(const vector *)(panel + k * PANEL);
         vector w_high = *(const vector *)(panel + k * PANEL + WIDTH);
+        /* Large networks' weights come from the last cache or from memory: the next panel's are
+         * fetched while these are computed with. */
+        __builtin_prefetch(panel + (m.in + k) * PANEL);
         for (int r = 0; r < rows; r++) {
             low[r] += w_low * x[r * x_step + k];
             high[r] += w_high * x[r * x_step + k];
@@ -96,11 +99,12 @@ static inline __attribute__((always_inline)) void multiply_rows(struct matrix m,
 /* y = W x + bias for every row, or y + W x + bias. Rows lie x_step and m.out floats apart. */
 static void multiply(struct matrix m, const float *x, long x_step, long rows, float *y, int onto)
 {
+    long tiles = (rows + TILE - 1) / TILE, size = (rows + tiles - 1) / tiles;
     for (long first = 0; first < m.out; first += PANEL) {
-        for (long row = 0; row < rows; row += TILE) {
+        for (long row = 0; row < rows; row += size) {
             const float *from = x + row * x_step;
             float *to = y + row * m.out;
-            switch (rows - row) {
+            switch (rows - row < size ? rows - row : size) {
             case 1: multiply_rows(m, first, from, x_step, to, m.out, onto, 1); break;
             case 2: multiply_rows(m, first, from, x_step, to, m.out, onto, 2); break;
             case 3: multiply_rows(m, first, from, x_step, to, m.out, onto, 3); break;
