@@ -74,7 +74,8 @@ if wrong:
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     sys.exit(f"path.sh: {sys.prefix} is without {', '.join(wrong[:3])}{more}")
 try:
-    import asteroid.models, av, espeakng_loader, fast_bss_eval, matplotlib, pesq, soundfile, soxr  # noqa
+    import asteroid.models, av, espeakng_loader, fast_bss_eval, matplotlib  # noqa
+    import pesq, pytorch_lightning, soundfile, soxr  # noqa
 except Exception as error:
     sys.exit(f"path.sh: {sys.prefix}: {type(error).__name__}: {str(error).splitlines()[0]}")
 PY
@@ -234,6 +235,7 @@ PY
 }
 
 [ "${1:-}" = make ] || die "source this file: . ./path.sh"
+unset PYTHONDONTWRITEBYTECODE # what the check imports stays compiled, else every stage compiles it
 recipe_where
 lock
 if recipe_whole; then exit 0; fi
