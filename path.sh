@@ -74,8 +74,7 @@ if wrong:
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     sys.exit(f"path.sh: {sys.prefix} is without {', '.join(wrong[:3])}{more}")
 try:
-    import asteroid.models, av, espeakng_loader, fast_bss_eval, matplotlib  # noqa
-    import pesq, pytorch_lightning, soundfile, soxr  # noqa
+    import asteroid.models, av, espeakng_loader, fast_bss_eval, matplotlib, pesq, soundfile, soxr  # noqa
 except Exception as error:
     sys.exit(f"path.sh: {sys.prefix}: {type(error).__name__}: {str(error).splitlines()[0]}")
 PY
@@ -235,7 +234,7 @@ PY
 }
 
 [ "${1:-}" = make ] || die "source this file: . ./path.sh"
-unset PYTHONDONTWRITEBYTECODE # what the check imports stays compiled, else every stage compiles it
+unset PYTHONDONTWRITEBYTECODE # what is imported here stays compiled, else every stage compiles it
 recipe_where
 lock
 if recipe_whole; then exit 0; fi
@@ -252,6 +251,8 @@ if ! recipe_check "$recipe_venv/bin/python"; then
   mend_torchaudio
   recipe_check "$recipe_venv/bin/python"
 fi
+"$recipe_venv/bin/python" -W ignore -c 'import pytorch_lightning' ||
+  die "training does not work in this environment: see above"
 {
   echo "$recipe_pins $recipe_root"
   (cd "$recipe_venv" && printf '%s\n' bin/* lib/python3*/site-packages/* | grep -v __pycache__)
