@@ -20,6 +20,11 @@ def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=5, help="kills of tests/test_kill.py")
 
 
+def pytest_collection_modifyitems(items):
+    """What needs a whole run comes first, so that the longest test is not the last to begin."""
+    items.sort(key=lambda item: "whole_run" not in item.fixturenames)
+
+
 for folder in (TESTS, TESTS.parent / "local"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
