@@ -234,6 +234,7 @@ PY
 }
 
 [ "${1:-}" = make ] || die "source this file: . ./path.sh"
+unset PYTHONDONTWRITEBYTECODE # what is imported here stays compiled, else every stage compiles it
 recipe_where
 lock
 if recipe_whole; then exit 0; fi
@@ -250,6 +251,8 @@ if ! recipe_check "$recipe_venv/bin/python"; then
   mend_torchaudio
   recipe_check "$recipe_venv/bin/python"
 fi
+"$recipe_venv/bin/python" -W ignore -c 'import pytorch_lightning' ||
+  die "training does not work in this environment: see above"
 {
   echo "$recipe_pins $recipe_root"
   (cd "$recipe_venv" && printf '%s\n' bin/* lib/python3*/site-packages/* | grep -v __pycache__)

@@ -15,9 +15,7 @@ from separation.options import location_keys
 from separation.provenance import write_environment
 from separation.stages import Stage, train_settings
 from separation.tables import TRAINING_LOGS
-from separation.training.progress import is_first_process, set_up_logging
 from separation.training.resume import check_resume
-from separation.training.trainer import Training
 
 
 def main() -> None:
@@ -31,6 +29,10 @@ def main() -> None:
     if arguments.resume:
         check_resume(conf, exp_dir)
         keep_precision(conf, exp_dir)
+    # Lightning takes seconds; a wrong option or value is told before.
+    from separation.training.progress import is_first_process, set_up_logging
+    from separation.training.trainer import Training
+
     training = Training(conf, corpus, exp_dir)
     # Nothing of an earlier training is touched before all that this one needs is there.
     if is_first_process():  # Lightning starts this script once more for every other device

@@ -10,10 +10,19 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Bytecode is kept, whatever the environment says: the programs that tests start import PyTorch and
+# Lightning hundreds of times, and to compile these anew takes longer than what is tested.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=5, help="kills of tests/test_kill.py")
+
+
+def pytest_collection_modifyitems(items):
+    """What needs a whole run comes first, so that the longest test is not the last to begin."""
+    items.sort(key=lambda item: "whole_run" not in item.fixturenames)
 
 
 for folder in (TESTS, TESTS.parent / "local"):

@@ -109,7 +109,7 @@ class Recipe:
         (training / "check.py").write_text(CHECK)
         resume = (training / "resume.py").read_text()
         (training / "resume.py").write_text(
-            resume.replace("read_checkpoint(checkpoint, build_model(conf))", "pass")
+            resume.replace("    check_checkpoint(checkpoint, conf)\n", "")
         )
         (root / "path.sh").write_text(
             f'export PATH="{Path(sys.executable).parent}:$PATH" PYTHONPATH="$PWD/local"\n'

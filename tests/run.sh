@@ -29,7 +29,7 @@ for numbers in FLOAT BFLOAT16 DOUBLE; do
       -fopenmp -c -o /dev/null "$source"
   done
 done
-check pytest "$*" pytest -q -n auto "$@"
+check pytest "$*" pytest -q -n auto --dist worksteal "$@"
 
 if [ ${#failed[@]} -gt 0 ]; then
   printf 'failed: %s\n' "${failed[@]}" >&2

@@ -1,8 +1,6 @@
 """folder-2mix: stage 0 on folders of recordings of many kinds, and stages 1 and 2 after it."""
 
 import shutil
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from run_here import run_here
 from separation.config import ROOT
 from separation.corpus.lists import list_path, read_list, read_sources
 from tiny_corpus import syllables
@@ -46,13 +45,7 @@ def recordings(tmp_path_factory):
 def run(script, data_dir, *overrides):
     options = ("--corpus", "folder-2mix", "--data_dir", data_dir)
     counts = "corpus.n_mixtures={tr: 6, cv: 2, tt: 2}"
-    return subprocess.run(
-        [sys.executable, script, *options, "--", "nj=1", counts, *overrides],
-        capture_output=True,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "local"), "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+    return run_here(script, *options, "--", "nj=1", counts, *overrides)
 
 
 def prepare(data_dir, folder, *overrides):

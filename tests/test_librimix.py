@@ -1,7 +1,5 @@
 """librimix: stages 0 and 2 on a small folder made the way LibriMix's own scripts make it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +7,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from run_here import run_here
 from separation.config import ROOT
 from separation.corpus.lists import read_sources
 from separation.corpus.manifest import read_manifest
@@ -90,13 +89,7 @@ def storage(tmp_path_factory):
 
 def run(script, data_dir, *overrides):
     options = ("--corpus", "librimix", "--data_dir", data_dir)
-    return subprocess.run(
-        [sys.executable, SCRIPTS / script, *options, "--", "nj=1", *overrides],
-        capture_output=True,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "local"), "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+    return run_here(SCRIPTS / script, *options, "--", "nj=1", *overrides)
 
 
 def stages(data_dir, corpus_dir, *overrides):

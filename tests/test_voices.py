@@ -1,13 +1,12 @@
 """voices-2mix: several folders become one corpus; stages 0 to 2, and what is refused."""
 
-import subprocess
-import sys
 from collections import Counter, defaultdict
 
 import pandas as pd
 import pytest
 import soundfile
 
+from run_here import run_here
 from separation.config import ROOT
 from separation.corpus.lists import list_path, read_list, read_sources
 from tiny_corpus import syllables
@@ -56,13 +55,7 @@ def groups(tmp_path_factory):
 def run(script, data_dir, folders, *overrides):
     given = ",".join(map(str, folders))
     options = ["--corpus", "voices-2mix", "--data_dir", data_dir, "--"]
-    return subprocess.run(
-        [sys.executable, script, *options, f"corpus.corpus_dir='{given}'", *ROLES, *overrides],
-        capture_output=True,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "local"), "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+    return run_here(script, *options, f"corpus.corpus_dir='{given}'", *ROLES, *overrides)
 
 
 @pytest.fixture(scope="module")

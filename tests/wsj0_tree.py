@@ -1,12 +1,11 @@
 """A small WSJ0: discs of SPHERE files and mixing lists, and how stage 0 is run on them."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from run_here import run_here
 from separation.config import ROOT
 from sphere_writer import write_sphere
 from tiny_corpus import syllables
@@ -90,21 +89,9 @@ def make_tree(folder):
     return folder
 
 
-def run(script, data_dir, *overrides, path="/usr/bin:/bin"):
-    overrides = ("nj=1", *overrides)
-    return subprocess.run(
-        [
-            sys.executable,
-            script,
-            *("--corpus", "wsj0-2mix", "--data_dir", data_dir, "--"),
-            "nj=1",
-            *overrides,
-        ],
-        capture_output=True,
-        text=True,
-        env={"PATH": path, "PYTHONPATH": str(ROOT / "local"), "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+def run(script, data_dir, *overrides, **options):
+    given = ("--corpus", "wsj0-2mix", "--data_dir", data_dir, "--", "nj=1", *overrides)
+    return run_here(script, *given, **options)
 
 
 def prepare(data_dir, tree, *overrides, **options):

@@ -11,8 +11,6 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 from separation.files import atomic_path
 from separation.process import command_line
 from separation.tree import ROOT
@@ -20,6 +18,8 @@ from separation.tree import ROOT
 
 def write_environment(path: Path, fingerprint: str) -> None:
     """Write down versions, commit, command line and the fingerprint of the data."""
+    import torch  # seconds, which those who only ask for the commit do without
+
     packages = ("asteroid", "torch", "pytorch-lightning", "numpy", "pandas", "pb_bss_eval")
     lines = [
         f"command: {command_line()}",

@@ -67,6 +67,7 @@ def table_of(text):
 def test_networks_are_compared_with_asteroid_s(monkeypatch, capsys, tmp_path, command, tags):
     write_peer(tmp_path)
     monkeypatch.setattr(networks, "has_units", lambda device: False)  # whatever runs this
+    monkeypatch.setattr(networks, "measure_peaks", partial(networks.measure_peaks, size=64))
     options = ["--chunk_size", "2000", "--repetitions", "1", "--batch_size", "2"]
     options += ["--tag", *tags, "--peer", str(tmp_path / "theirs")]
     run(monkeypatch, command, *options, "--", *SIZES)

@@ -1,5 +1,6 @@
 """Effects on the sources of dynamic mixing, by values."""
 
+import functools
 import math
 
 import numpy as np
@@ -56,10 +57,13 @@ def mixed(dataset, *keys):
     return dataset.mixer()(stack([dataset[key] for key in keys]))
 
 
+effector = functools.cache(Effector)  # its rooms take a tenth of a second
+
+
 def apply(augmentation, sources, seed=0):
     """One mixture with the effects that a seed draws."""
     drawn = augmentation.draw(np.full(len(sources), sources.shape[-1]), np.random.default_rng(seed))
-    return Effector(augmentation, RATE, 0)(sources[None], stack_effects([drawn]))[0], drawn
+    return effector(augmentation, RATE, 0)(sources[None], stack_effects([drawn]))[0], drawn
 
 
 def vowel(pitch, formants, seconds=1.0):

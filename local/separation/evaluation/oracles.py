@@ -11,13 +11,16 @@ Chen, "Supervised Speech Separation Based on Deep Learning: An Overview", IEEE/A
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import ShortTimeFFT
-from scipy.signal.windows import hann
 
 from separation.config import Conf
 from separation.errors import RecipeError
+
+if TYPE_CHECKING:
+    from scipy.signal import ShortTimeFFT
 
 
 def ideal_binary_mask(sources: np.ndarray, mixture: np.ndarray) -> np.ndarray:
@@ -95,16 +98,23 @@ class Oracle:
         self.n_src = int(conf["corpus"]["n_src"])
         self.tag, self._mask = tag, MASKS[tag]
         settings = conf["evaluation"]
-        self._window, hop = (
+        self._window, self._hop = (
             round(settings[f"oracle_{name}_ms"] * self.sample_rate / 1000)
             for name in ("window", "hop")
         )
-        if not 0 < hop < self._window:
+        if not 0 < self._hop < self._window:
             raise RecipeError(
                 f"evaluation.oracle_hop_ms is {settings['oracle_hop_ms']:g}: must be at least a"
                 " sample and less than evaluation.oracle_window_ms, such as a quarter of it"
             )
-        self._stft = ShortTimeFFT(hann(self._window, sym=False), hop, self.sample_rate)
+
+    @cached_property
+    def _stft(self) -> ShortTimeFFT:
+        """Made when it is used: scipy.signal takes seconds, the checks of a command line do not."""
+        from scipy.signal import ShortTimeFFT
+        from scipy.signal.windows import hann
+
+        return ShortTimeFFT(hann(self._window, sym=False), self._hop, self.sample_rate)
 
     def separate(self, mixture: np.ndarray, references: np.ndarray) -> np.ndarray:
         """Mask a mixture.

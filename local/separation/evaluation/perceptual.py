@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pesq
 import soxr
-from pystoi import stoi
 
 from separation.errors import MetricError, RecipeError
 
@@ -44,6 +43,8 @@ def stoi_score(
     Raises:
         MetricError: less than 30 frames (0.4 s) of speech.
     """
+    from pystoi import stoi  # seconds, which those who only read the table of metrics do without
+
     with warnings.catch_warnings():
         # pystoi gives 1e-5 for these and warns; that is no score.
         warnings.filterwarnings("error", message="Not enough STFT frames")

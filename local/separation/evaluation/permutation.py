@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from separation.evaluation.ratios import si_sdr
 
@@ -18,6 +17,8 @@ def solve_permutation(references: np.ndarray, estimates: np.ndarray) -> tuple[in
     Returns:
         for each reference the index of its estimate.
     """
+    from scipy.optimize import linear_sum_assignment  # a second, needed by few who import this
+
     matrix = si_sdr_matrix(references, estimates)
     return tuple(int(i) for i in linear_sum_assignment(matrix, maximize=True)[1])
 

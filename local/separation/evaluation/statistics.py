@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import bootstrap
 
 RESAMPLES = 9999
 BATCH = 500  # resamples at a time, which bounds the memory
@@ -27,6 +26,8 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float
     values = values[~np.isnan(values)]
     if len(values) < 2:
         return np.nan, np.nan
+    from scipy.stats import bootstrap  # seconds, needed only where there are scores
+
     interval = bootstrap(
         (values,),
         np.mean,

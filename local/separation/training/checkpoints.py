@@ -13,6 +13,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from separation.errors import RecipeError
 from separation.files import atomic_path, name_problem
 from separation.models.weights import check_state, read_weights
+from separation.training.resume import REMEDY
 
 KEYS: dict[str, type] = {
     "epoch": int,
@@ -26,9 +27,6 @@ KEYS: dict[str, type] = {
     "bad_steps": int,
     "train_sums": torch.Tensor,
 }
-REMEDY = (
-    "remove it: --resume takes an older checkpoint if there is one, else train without --resume"
-)
 
 
 def read_checkpoint(path: Path, network: torch.nn.Module | None = None) -> dict[str, Any]:

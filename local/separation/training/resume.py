@@ -8,8 +8,10 @@ from pathlib import Path
 from separation.config import Conf, load_resolved
 from separation.errors import RecipeError
 from separation.files import require_file
-from separation.models.registry import build_model
-from separation.training.checkpoints import REMEDY, read_checkpoint
+
+REMEDY = (
+    "remove it: --resume takes an older checkpoint if there is one, else train without --resume"
+)
 
 
 def newest_checkpoint(exp_dir: Path) -> Path:
@@ -47,4 +49,17 @@ def check_resume(conf: Conf, exp_dir: Path) -> None:
                 f"{exp_dir}: was trained with {key}={value}, not {now[key]}; --resume keeps"
                 " the network, another --tag (with --conf) is a new one"
             )
-    read_checkpoint(checkpoint, build_model(conf))
+    check_checkpoint(checkpoint, conf)
+
+
+def check_checkpoint(path: Path, conf: Conf) -> None:
+    """See that a checkpoint is whole and has weights for a configuration's network.
+
+    Raises:
+        RecipeError: a damaged or foreign file, or the checkpoint of another network.
+    """
+    # Torch and Lightning take seconds; what the settings alone tell is told before.
+    from separation.models.registry import build_model
+    from separation.training.checkpoints import read_checkpoint
+
+    read_checkpoint(path, build_model(conf))
