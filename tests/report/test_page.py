@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import time
 
 import numpy as np
 import pandas as pd
@@ -286,9 +285,7 @@ def test_the_page_of_many_mixtures_is_small(results_dir, tmp_path):
         scores = {"input_si_sdr": inputs, "si_sdri": gains}
         scores |= {"gender_1": genders[0], "gender_2": genders[1]}
         systems.append(SystemPage("toy", f"system{number}", pd.DataFrame(scores)))
-    start = time.process_time()
     page = text_of(results_dir, systems, tmp_path)
-    assert time.process_time() - start < 30  # of the minute that stage 5 may take
-    assert len(page) < 2_000_000
+    assert len(page) < 1_000_000
     dots = re.findall(r'class="dots c\d" d="(M[^"]+)"', page)
     assert sum(path.count("h0") for path in dots) >= 30000
