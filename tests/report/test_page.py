@@ -17,7 +17,7 @@ from separation.report.charts import LEFT, RIGHT, Label, apart, axis, curves, hi
 from separation.report.listening import Listening, choose, find_examples, loudest
 from separation.report.media import Media
 from separation.report.page import SystemPage, write_page
-from separation.report.plots import spectrogram
+from separation.report.plots import spectrogram, subsets
 from separation.report.rows import table_rows, with_published
 from separation.report.tables import load_results
 
@@ -269,6 +269,33 @@ def test_work_has_points_with_intervals_and_oracles_as_lines():
     assert sum(shape.style == "line mean" for shape in chart.shapes) == 1
     assert {label.text for label in chart.labels} == {"small", "big", "oracle_irm"}
     assert work(rows[2:], "macs_per_second", "GMAC/s") is None
+
+
+def test_names_of_close_oracles_stand_side_by_side_on_their_lines():
+    names = ["oracle_irm", "oracle_psm", "oracle_ibm", "oracle_wfm", "oracle_mixture", "small"]
+    rows = pd.DataFrame({"system": names, "si_sdri": [12.2, 14.2, 13.1, 13.4, 0.0, 6.5]})
+    rows = rows.assign(si_sdri_low=np.nan, si_sdri_high=np.nan, work=[np.nan] * 5 + [1.0])
+    chart = work(rows, "work", "work")
+    found = {label.text: label for label in chart.labels}
+    for name, score in zip(names[:5], rows["si_sdri"], strict=False):
+        assert found[name].y == pytest.approx(chart.y.place(score) - 3, abs=0.1)
+    order = [found[f"oracle_{name}"].x for name in ("psm", "wfm", "ibm", "irm")]
+    assert np.diff(order).min() >= 65 and order[-1] < RIGHT - 65  # a name is 64 wide
+    assert found["oracle_mixture"].x == order[0]  # far below
+
+
+def test_mixtures_whose_genders_are_unknown_are_called_so():
+    table = pd.DataFrame({"gender_1": ["F", "", "M"], "gender_2": ["M", "F", "M"]})
+    assert subsets(table) == ["FM", "gender not known", "MM"]
+    assert subsets(table[1:2]) == ["all"]
+    assert subsets(pd.DataFrame({"si_sdri": [1.0, 2.0]})) == ["all", "all"]
+
+
+def test_every_row_names_its_corpus_beside_its_system(results_dir, tmp_path):
+    result_file(results_dir / "m.csv", "other", "pretrained/a<b", {("tt", "all"): 1.0})
+    page = text_of(results_dir, [], tmp_path)
+    assert 'pretrained/<wbr>a&lt;b<span class="source">on other</span></th>' in page
+    assert page.count('<span class="source">on toy</span>') == 6
 
 
 def test_labels_do_not_cover_each_other():
