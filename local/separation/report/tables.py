@@ -22,10 +22,10 @@ MADE_FROM = (
 )
 LEGEND = (
     "Means over whole utterances; SI-SDRi, SDRi in dB are improvements over the mixture. 95 %:"
-    " interval of the mean SI-SDRi on tt, by the bootstrap over its mixtures."
+    " interval of the mean SI-SDRi, by the bootstrap over its mixtures."
     " **tt**: speakers that training never heard, and its subsets by gender and by group of"
     " recordings; **tr**: speakers that"
-    " it heard, so the distance between the two is overfitting. Other scores and mixtures: of tt."
+    " it heard, so the distance between the two is overfitting."
     " Mixtures for which a metric could not be computed are left out of its mean and counted as"
     " failed. GMAC/s: multiply-accumulates for a second of audio. RTF: seconds of work"
     " for a second of audio, on the machine that evaluated. Systems called oracle: masks made from"
@@ -131,7 +131,7 @@ def commands(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
 
 def write_markdown(results: pd.DataFrame, path: Path) -> None:
     """Write ``RESULTS.md``: a table a corpus, the exact commands below it."""
-    parts = ["# Results", MADE_FROM, LEGEND]
+    parts = ["# Results", MADE_FROM, f"{LEGEND} All but SI-SDRi tr is of tt."]
     for corpus in sorted(set(results["corpus"])):
         whole, groups = corpus_table(results, corpus), group_table(results, corpus)
         parts += [f"## {_escaped(corpus)}", _frame(whole)]
