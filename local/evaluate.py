@@ -45,10 +45,11 @@ from separation.inference.separator import Separator, pick_device
 from separation.models.architecture import architecture
 from separation.models.complexity import count_macs, count_parameters, in_ms
 from separation.models.registry import build_model
-from separation.models.shelf import find_system, output_dir
+from separation.models.shelf import find_system
 from separation.provenance import commit_name
 from separation.ranges import ORACLES
 from separation.stages import Stage, evaluation_settings, lock, oracle_settings
+from separation.tree import output_dir
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from separation.errors import RecipeError
 from separation.files import atomic_path, visible
 from separation.models.architecture import architecture
 from separation.models.registry import load_model
-from separation.models.shelf import find_system, output_dir
+from separation.models.shelf import find_system
 from separation.report import inside, inside_plots
+from separation.tree import output_dir
 
 MOST_SECONDS = 6.0
 LEAST_SECONDS = 0.2

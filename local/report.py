@@ -1,8 +1,9 @@
 """Stage 5: tables, plots and the page of all results, to look at and to listen to.
 
-Writes `RESULTS_DIR/RESULTS.md` and `RESULTS_DIR/index.html` from all result files there, and plots
-of every experiment to `EXP_ROOT/<experiment>/plots/`. Sounds and pictures of more than 5 MB lie
-beside the page in `RESULTS_DIR/index_media/`. Prints the tables.
+Writes `RESULTS_DIR/RESULTS.md` and `RESULTS_DIR/index.html` from all result files there and those
+of the models on the shelf beside it (`RESULTS_DIR/../pretrained/<name>/results.csv`), and plots of
+every experiment to `EXP_ROOT/<experiment>/plots/`. Sounds and pictures of more than 5 MB lie beside
+the page in `RESULTS_DIR/index_media/`. Prints the tables.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from separation.report.page import SystemPage, write_page
 from separation.report.plots import example_plot, improvement_plot, training_curve
 from separation.report.tables import load_results, terminal_text, write_markdown
 from separation.tables import SCORE_FILES, SCORES, TRAINING_LOG, TRAINING_LOGS, Columns, read_table
+from separation.tree import shelf_tag, system_of
 
 
 def main() -> None:
@@ -45,7 +47,7 @@ def main() -> None:
         results = load_results(arguments.results_dir, problems)
         systems = []
         for exp_dir in visible(arguments.exp_root, "*"):
-            if not (os.path.lexists(exp_dir / "conf.yaml") or oracle_of(exp_dir)):
+            if not (os.path.lexists(system_of(exp_dir) / "conf.yaml") or oracle_of(exp_dir)):
                 continue
             try:
                 systems.append(report_system(exp_dir, problems))
@@ -69,9 +71,12 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
     if oracle := oracle_of(exp_dir):
         corpus, tag = name.removesuffix(f"_{oracle}"), oracle
     else:
-        conf = load_resolved(exp_dir)
+        folder = system_of(exp_dir)
+        conf = load_resolved(folder)
         corpus, tag = corpus_and_tag(name, conf["corpus"]["name"])
-        epochs = read_if_there(exp_dir, TRAINING_LOGS, TRAINING_LOG, problems)
+        if folder != exp_dir:
+            tag = shelf_tag(folder.name)
+        epochs = read_if_there(folder, TRAINING_LOGS, TRAINING_LOG, problems)
         loss = conf["training"]["loss"]
         loss = f"loss ({loss}, {LOSS_UNITS[loss]})" if LOSS_UNITS[loss] else f"loss ({loss})"
     scores = read_if_there(exp_dir / "eval_tt", SCORE_FILES, SCORES, problems)

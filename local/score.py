@@ -3,7 +3,8 @@
 ESTIMATES holds a file for each mixture of MANIFEST and each of its sources, in any order of the
 sources, as long as the mixture and at its rate. A mixture whose estimates are missing, longer,
 shorter, at another rate or damaged has no scores, and the reason in the column `failure`.
-Writes OUT_DIR/scores.csv, a row a mixture, as stage 4 does, and OUT_DIR/means.csv.
+Writes OUT_DIR/scores.csv, a row a mixture, as stage 4 does, and OUT_DIR/means.csv. A run that was
+killed resumes at its first missing mixture, unless a file has changed since.
 """
 
 from __future__ import annotations
@@ -21,10 +22,17 @@ from separation.config import BASE, read_yaml
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
 from separation.evaluation.evaluator import scores_table
-from separation.evaluation.external import PATTERN, Scoring, find_estimates, score_files
+from separation.evaluation.external import (
+    PATTERN,
+    Scoring,
+    find_estimates,
+    score_files,
+    scoring_key,
+)
 from separation.evaluation.metrics import check_metrics
+from separation.evaluation.part import PART, Part
 from separation.evaluation.results import mean_line, summarise
-from separation.files import atomic_path
+from separation.files import atomic_path, exclusive
 from separation.process import parallel
 from separation.ranges import check_values
 
@@ -51,38 +59,45 @@ def main() -> None:
     check_values({"evaluation": chosen, "nj": arguments.nj})
     check_metrics(scoring.metrics, scoring.backend)
 
-    scores = score_all(
-        arguments.manifest, arguments.estimates, arguments.pattern, scoring, arguments.nj
-    )
-    means = pd.DataFrame(summarise(scores))
+    sources = count_sources(arguments.manifest)
+    table = read_manifest(arguments.manifest, sources)
+    ids = list(table["mixture_ID"])
+    paths = find_estimates(arguments.estimates, arguments.pattern, ids, sources)
     out_dir = arguments.out_dir or arguments.estimates
-    for name, table in (("scores.csv", scores), ("means.csv", means)):
-        with atomic_path(out_dir / name) as temporary:
-            table.to_csv(temporary, index=False)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with exclusive(out_dir, "scoring"):
+        means = score_all(table, paths, scoring, out_dir, arguments.nj)
     for row in means.to_dict("records"):
         print(f"{row['subset']:4} {mean_line(row)}")
     print(f"scores are in {out_dir / 'scores.csv'}, means in {out_dir / 'means.csv'}")
 
 
 def score_all(
-    manifest: Path, folder: Path, pattern: str, scoring: Scoring, nj: int
+    table: pd.DataFrame, paths: dict[str, list[Path]], scoring: Scoring, out_dir: Path, nj: int
 ) -> pd.DataFrame:
-    """Score every mixture of a manifest; returns a row a mixture."""
-    sources = count_sources(manifest)
-    table = read_manifest(manifest, sources)
-    paths = find_estimates(folder, pattern, list(table["mixture_ID"]), sources)
-    jobs = [
-        delayed(score_files)(
-            row["mixture_path"],
-            [row[f"source_{i + 1}_path"] for i in range(sources)],
-            paths[row["mixture_ID"]],
-            scoring,
-        )
-        for row in table.to_dict("records")
-    ]
+    """Score every mixture of a manifest, write both tables; returns the means.
+
+    Scores are kept in a part file as they come: a run that was killed resumes after them.
+    """
+    part = Part(out_dir / PART, scoring_key(table, paths, scoring))
+    done = len(part.scores)
+    if done:
+        print(f"{out_dir}: {done} of {len(table)} mixtures were scored before")
+    jobs = []
+    for row in table[done:].to_dict("records"):
+        estimates = paths[row["mixture_ID"]]
+        sources = [row[f"source_{i + 1}_path"] for i in range(len(estimates))]
+        jobs.append(delayed(score_files)(row["mixture_path"], sources, estimates, scoring))
     results = parallel(nj, return_as="generator")(jobs)
-    scores = list(tqdm(results, total=len(jobs), desc="score", unit="mixture"))
-    return scores_table(table, scores, list(scoring.metrics))
+    for score in tqdm(results, initial=done, total=len(table), desc="score", unit="mixture"):
+        part.add(score)
+    scores = scores_table(table, part.scores, list(scoring.metrics))
+    means = pd.DataFrame(summarise(scores))
+    for name, rows in (("scores.csv", scores), ("means.csv", means)):
+        with atomic_path(out_dir / name) as temporary:
+            rows.to_csv(temporary, index=False)
+    part.path.unlink()
+    return means
 
 
 def count_sources(manifest: Path) -> int:

@@ -1,5 +1,7 @@
 """local/score.py: estimates of another program, and what is wrong with them."""
 
+import os
+import signal
 import sys
 
 import numpy as np
@@ -11,6 +13,7 @@ import score
 from separation.corpus.audio import read_audio
 from separation.errors import RecipeError
 from separation.evaluation.metrics import evaluate_mixture
+from separation.evaluation.part import PART
 from tiny_corpus import make_corpus
 
 METRICS = ["si_sdr", "snr"]
@@ -119,3 +122,62 @@ def test_a_manifest_without_references(manifest, estimates, monkeypatch, tmp_pat
     table.to_csv(tmp_path / "m.csv", index=False)
     with pytest.raises(RecipeError, match="'source_1_path' is missing; without references, local/"):
         run(monkeypatch, tmp_path / "m.csv", estimates)
+
+
+def killed(monkeypatch, manifest, estimates, kill_at=3):
+    """Score in a process that is killed at a mixture; returns the lines that it leaves."""
+    child = os.fork()
+    if child == 0:
+        count_calls(monkeypatch, kill_at)
+        run(monkeypatch, manifest, estimates)
+        os._exit(1)  # not reached
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert not (estimates / "scores.csv").exists()
+    return (estimates / PART).read_text().splitlines()
+
+
+def count_calls(monkeypatch, kill_at=None):
+    """Names of the mixtures that are scored from now on; kills the process at one of them."""
+    calls, real = [], score.score_files
+
+    def counting(mixture, *rest):
+        if len(calls) == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        calls.append(mixture)
+        return real(mixture, *rest)
+
+    monkeypatch.setattr(score, "score_files", counting)
+    return calls
+
+
+def test_a_killed_run_resumes_at_its_first_missing_row(manifest, estimates, monkeypatch, capsys):
+    run(monkeypatch, manifest, estimates)
+    whole = (estimates / "scores.csv").read_bytes()
+    (estimates / "scores.csv").unlink()
+    assert len(killed(monkeypatch, manifest, estimates)) == 1 + 3
+    calls = count_calls(monkeypatch)
+    run(monkeypatch, manifest, estimates)
+    assert calls == list(score.read_manifest(manifest, 2)["mixture_path"])[3:]
+    assert f"{estimates}: 3 of 6 mixtures were scored before" in capsys.readouterr().out
+    assert (estimates / "scores.csv").read_bytes() == whole
+    assert not (estimates / PART).exists()
+
+
+def another_estimate(estimates, options):
+    path = min(estimates.glob("*_s1.wav"))
+    write(path, 2 * read_audio(path))
+    os.utime(path, ns=(0, 0))  # a clock may be too coarse to show it
+
+
+def other_metrics(estimates, options):
+    options += ["--metrics", "si_sdr"]
+
+
+@pytest.mark.parametrize("change", [another_estimate, other_metrics])
+def test_scores_of_other_files_or_metrics_are_not_used(manifest, estimates, monkeypatch, change):
+    killed(monkeypatch, manifest, estimates)
+    calls, options = count_calls(monkeypatch), []
+    change(estimates, options)
+    run(monkeypatch, manifest, estimates, *options)
+    assert len(calls) == 6

@@ -18,7 +18,8 @@ from separation.errors import RecipeError
 from separation.models import shelf
 from separation.models.architecture import import_all
 from separation.models.registry import load_model, save_model
-from separation.models.shelf import SHELF, describe_shelf, find_system, output_dir, put_on_shelf
+from separation.models.shelf import SHELF, describe_shelf, find_system, put_on_shelf
+from separation.tree import output_dir, system_of
 from small_networks import small_conf, small_network
 
 SHELVED = shelf.names()
@@ -153,3 +154,9 @@ def test_a_shelved_model_is_evaluated_beside_the_experiments(world, own_shelf, m
 def test_what_is_made_of_a_model_lies_outside_the_shelf(tmp_path):
     assert output_dir(SHELF / "voices") == ROOT / "exp" / "pretrained_voices"
     assert output_dir(tmp_path) == tmp_path
+
+
+def test_the_model_is_found_from_what_was_made_of_it(tmp_path):
+    assert system_of(output_dir(SHELF / "voices")) == SHELF / "voices"
+    for name in ("espeak-2mix_small", "pretrained_gone", "voices"):  # no model of that name
+        assert system_of(ROOT / "exp" / name) == ROOT / "exp" / name

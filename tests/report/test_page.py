@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import time
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from separation.report.charts import LEFT, RIGHT, Label, apart, axis, curves, hi
 from separation.report.listening import Listening, choose, find_examples, loudest
 from separation.report.media import Media
 from separation.report.page import SystemPage, write_page
-from separation.report.plots import spectrogram
+from separation.report.plots import spectrogram, subsets
 from separation.report.rows import table_rows, with_published
 from separation.report.tables import load_results
 
@@ -272,6 +271,33 @@ def test_work_has_points_with_intervals_and_oracles_as_lines():
     assert work(rows[2:], "macs_per_second", "GMAC/s") is None
 
 
+def test_names_of_close_oracles_stand_side_by_side_on_their_lines():
+    names = ["oracle_irm", "oracle_psm", "oracle_ibm", "oracle_wfm", "oracle_mixture", "small"]
+    rows = pd.DataFrame({"system": names, "si_sdri": [12.2, 14.2, 13.1, 13.4, 0.0, 6.5]})
+    rows = rows.assign(si_sdri_low=np.nan, si_sdri_high=np.nan, work=[np.nan] * 5 + [1.0])
+    chart = work(rows, "work", "work")
+    found = {label.text: label for label in chart.labels}
+    for name, score in zip(names[:5], rows["si_sdri"], strict=False):
+        assert found[name].y == pytest.approx(chart.y.place(score) - 3, abs=0.1)
+    order = [found[f"oracle_{name}"].x for name in ("psm", "wfm", "ibm", "irm")]
+    assert np.diff(order).min() >= 65 and order[-1] < RIGHT - 65  # a name is 64 wide
+    assert found["oracle_mixture"].x == order[0]  # far below
+
+
+def test_mixtures_whose_genders_are_unknown_are_called_so():
+    table = pd.DataFrame({"gender_1": ["F", "", "M"], "gender_2": ["M", "F", "M"]})
+    assert subsets(table) == ["FM", "gender not known", "MM"]
+    assert subsets(table[1:2]) == ["all"]
+    assert subsets(pd.DataFrame({"si_sdri": [1.0, 2.0]})) == ["all", "all"]
+
+
+def test_every_row_names_its_corpus_beside_its_system(results_dir, tmp_path):
+    result_file(results_dir / "m.csv", "other", "pretrained/a<b", {("tt", "all"): 1.0})
+    page = text_of(results_dir, [], tmp_path)
+    assert 'pretrained/<wbr>a&lt;b<span class="source">on other</span></th>' in page
+    assert page.count('<span class="source">on toy</span>') == 6
+
+
 def test_labels_do_not_cover_each_other():
     moved = apart([Label(0, 20.0, "b"), Label(0, 15.0, "a"), Label(0, 21.0, "c", "end")])
     assert {label.text: label.y for label in moved} == {"a": 15.0, "b": 28.0, "c": 21.0}
@@ -286,9 +312,7 @@ def test_the_page_of_many_mixtures_is_small(results_dir, tmp_path):
         scores = {"input_si_sdr": inputs, "si_sdri": gains}
         scores |= {"gender_1": genders[0], "gender_2": genders[1]}
         systems.append(SystemPage("toy", f"system{number}", pd.DataFrame(scores)))
-    start = time.process_time()
     page = text_of(results_dir, systems, tmp_path)
-    assert time.process_time() - start < 30  # of the minute that stage 5 may take
-    assert len(page) < 2_000_000
+    assert len(page) < 1_000_000
     dots = re.findall(r'class="dots c\d" d="(M[^"]+)"', page)
     assert sum(path.count("h0") for path in dots) >= 30000

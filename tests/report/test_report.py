@@ -64,6 +64,39 @@ def test_an_oracle_has_plots_and_players_without_a_configuration(
     assert "oracle_irm: SI-SDRi 7.0 dB" in (results_dir / "index.html").read_text()
 
 
+def test_models_of_the_shelf_are_in_the_tables_and_can_be_heard(results_dir, exp_root, monkeypatch):
+    """Beside an experiment of the same name, whose row stays another one."""
+    scores = {("tt", "all"): 9.0, ("tt", "zh"): 9.75, ("tt", "libri"): 8.5, ("tr", "zh"): 1.0}
+    shelf = results_dir.with_name("pretrained")
+    ends = {"si_sdri_low": 4, "si_sdri_high": 16}
+    result_file(shelf / "small" / "results.csv", "toy", "small", scores, **ends)
+    made = exp_root / "pretrained_small"
+    made.mkdir()
+    (exp_root / "toy_small" / "eval_tt").rename(made / "eval_tt")
+    for name in ("conf.yaml", "training_log.csv"):
+        shutil.copy(exp_root / "toy_small" / name, shelf / "small" / name)
+    arguments = ["--results_dir", str(results_dir), "--exp_root", str(exp_root)]
+    monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
+    report.main()
+    text = (results_dir / "RESULTS.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    assert [row[0] for row in rows if row[0] in ("big", "pretrained/small", "small")] == [
+        *("big", "pretrained/small", "small"),  # of toy, by score
+        "pretrained/small",  # and its groups
+        "small",  # of trio-3spk
+    ]
+    assert ["system", "tt libri", "tt zh"] in rows
+    assert ["pretrained/small", "8.50 (4.00 to 16.00)", "9.75 (4.00 to 16.00)"] in rows
+    assert "**pretrained/small** (tt)" in text
+    page = (results_dir / "index.html").read_text()
+    assert "pretrained/small: SI-SDRi 7.0 dB" in page
+    for name in ("training", "si_sdri_tt", "example"):
+        assert (made / "plots" / f"{name}.png").is_file()
+    assert {path.name for path in (shelf / "small").iterdir()} == {
+        *("results.csv", "conf.yaml", "training_log.csv"),
+    }
+
+
 def test_commands_name_the_splits(results_dir):
     rows = commands(load_results(results_dir), "toy").set_index("tag")
     assert rows.loc["small", "splits"] == "tt, tr"

@@ -1,22 +1,27 @@
 """Estimates that another program wrote as audio files: their names, and the scores of a mixture.
 
-Entry points: :func:`find_estimates`, then :func:`score_files` for each mixture.
+Entry points: :func:`find_estimates`, then :func:`score_files` for each mixture; :func:`scoring_key`
+tells whether scores of a killed run are of the same files.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from string import Formatter
 
 import numpy as np
+import pandas as pd
 
 from separation.corpus.audio import audio_info, read_audio
 from separation.errors import RecipeError
 from separation.evaluation.metrics import MixtureScores, evaluate_mixture, score_columns
+from separation.provenance import commit_name
 
 PATTERN = "{id}_s{source}.wav"  # as local/separate.py names them
 FIELDS = {"id", "source"}
@@ -80,6 +85,31 @@ def find_estimates(
                     " that it belongs to"
                 )
     return paths
+
+
+def scoring_key(table: pd.DataFrame, estimates: dict[str, list[Path]], scoring: Scoring) -> str:
+    """Hash of all that decides the scores: mixtures, files, metrics, and the commit of this code.
+
+    A file is another one if its size or its time of change is.
+
+    Args:
+        table: the manifest.
+        estimates: of :func:`find_estimates`.
+        scoring: how they are scored.
+    """
+    paths = [column for column in table if str(column).endswith("_path")]
+    files = [*table[paths].to_numpy().ravel(), *chain(*estimates.values())]
+    facts = [table.to_csv(index=False), repr(scoring), commit_name(), *map(_state, files)]
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()
+
+
+def _state(path: str | Path) -> str:
+    """Name, size and time of change of a file; the name alone if it cannot be had."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return str(path)
+    return f"{path} {found.st_size} {found.st_mtime_ns}"
 
 
 def score_files(

@@ -16,9 +16,8 @@ from separation.files import check_name, first_there
 from separation.models.registry import MODEL_FILES, load_model, save_model
 from separation.options import location_keys
 from separation.tables import TRAINING_LOGS
-from separation.tree import ROOT
+from separation.tree import SHELF
 
-SHELF = ROOT / "pretrained"
 LARGEST_FILE = 8_000_000  # bytes of a model that is committed
 
 
@@ -94,13 +93,3 @@ def put_on_shelf(exp_dir: Path, name: str, shelf: Path = SHELF) -> Path:
     if log:
         shutil.copyfile(log, folder / TRAINING_LOGS[0])
     return folder
-
-
-def output_dir(exp_dir: Path) -> Path:
-    """Where programs put what they make of a system: its folder, or one of ``exp/`` for a model.
-
-    Args:
-        exp_dir: of :func:`find_system`.
-    """
-    shelved = exp_dir.resolve().parent == SHELF.resolve()
-    return ROOT / "exp" / f"{SHELF.name}_{exp_dir.name}" if shelved else exp_dir

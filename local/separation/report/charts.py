@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 WIDTH, HEIGHT = 360, 250  # of a chart, in units of its view box
 LEFT, RIGHT, TOP, BOTTOM = 50, 350, 10, 210  # of the area inside its axes
 LABEL = 13  # height of a label
+STEP, ORACLES_ABREAST = 72, 4  # from the left end of an oracle's name to the next one's
 COLOURS = 6  # classes c0 to c5 of page.css
 BINS = 30
 WHOLE = ("epoch", "mixtures")  # labels of axes that count
@@ -201,11 +202,14 @@ def work(rows: pd.DataFrame, column: str, label: str) -> Chart | None:
     limits = rows[["si_sdri", "si_sdri_low", "si_sdri_high"]].to_numpy(dtype=float)
     x = axis(label, points[column], across=True, log=True)
     y = axis("SI-SDRi on tt (dB)", limits[np.isfinite(limits)], across=False)
-    shapes, labels = [], []
-    for row in rows[rows[column].isna()].itertuples():
+    shapes, names, labels = [], [], []
+    oracles = rows[rows[column].isna()].sort_values("si_sdri", ascending=False)
+    for number, row in enumerate(oracles.itertuples()):
         place = float(y.place(row.si_sdri))
         shapes.append(Shape(f"M{LEFT} {place}H{RIGHT}", "line mean"))
-        labels.append(Label(LEFT + 4, place - 3, row.system))
+        # Side by side, since lines are closer together than names are high.
+        left = LEFT + 4 + STEP * (number % ORACLES_ABREAST)
+        names.append(Label(left, round(place - 3, 1), row.system))
     for row in points.to_dict("records"):
         a, b = float(x.place(row[column])), float(y.place(row["si_sdri"]))
         if row["si_sdri_low"] < row["si_sdri_high"]:
@@ -216,7 +220,8 @@ def work(rows: pd.DataFrame, column: str, label: str) -> Chart | None:
         labels.append(Label(a + (-8 if left else 8), b + 4, row["system"], "end" if left else ""))
     best = points.loc[points["si_sdri"].idxmax()]
     summary = f"{len(points)} systems; the best, {best['system']}, has {best['si_sdri']:.2f} dB."
-    return Chart(f"Quality against work: {label}", summary, x, y, shapes, apart(labels))
+    labels = [*names, *apart(labels)]
+    return Chart(f"Quality against work: {label}", summary, x, y, shapes, labels)
 
 
 def apart(labels: list[Label]) -> list[Label]:

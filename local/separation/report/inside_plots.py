@@ -65,7 +65,7 @@ def masks_plot(
     for number, (axes, mask) in enumerate(zip(cells[1:], masks, strict=True), start=1):
         image = _heat(axes, mask, (0, seconds, 0, high), 0.0, max(1.0, float(masks.max())))
         axes.set(title=f"mask of output {number}", ylabel=label)
-        figure.colorbar(image, ax=axes)
+        figure.colorbar(image, ax=axes, label="mask")
     cells[-1].set(xlabel="time (s)")
     return _png(figure, "Masks over time, below the spectrogram of their mixture.")
 
@@ -81,7 +81,7 @@ def occlusion_plot(found: list[Occlusion], seconds: float, sample_rate: int) -> 
             axes.axvline(edge, color="w", lw=1, ls="--")
         axes.set(title=f"output {number}", ylabel="frequency (kHz)")
     cells[-1].set(xlabel="time of the patch (s)")
-    figure.colorbar(image, ax=cells, label="change of the output (dB)")
+    figure.colorbar(image, ax=cells, label="change (dB of the output)")
     return _png(
         figure,
         "What an output listens to: its change between the dashed lines when a patch is taken out"
@@ -116,8 +116,9 @@ def field_plot(
             f"{100 * share:.1f} % of its energy is within the field of the convolutions (grey),"
             f" {edges[0]:.0f} to {edges[1]:.0f} ms"
         )
-    axes.axvline(0, color="k", lw=0.8)
-    axes.set(xlabel="input after output (ms)", ylabel="gradient (dB)", xlim=(times[0], times[-1]))
+    axes.axvline(0, color="k", lw=0.8, ls=":", zorder=1)  # behind the peak that is there
+    axes.set(xlim=(times[0], times[-1]), xlabel="time of the input minus that of the output (ms)")
+    axes.set(ylabel="gradient (dB of its peak)")
     axes.set_ylim(FIELD_FLOOR, 5)
     return _png(figure, f"Gradient of an output sample with respect to the input; {said}.")
 

@@ -15,12 +15,13 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from separation.evaluation.results import INTERVAL, subset_of
+from separation.evaluation.results import INTERVAL
 from separation.files import atomic_path
 from separation.ranges import ORACLES
 from separation.report.charts import Chart, axis, curves, histogram, scatter, work
 from separation.report.listening import Listening, choose, group, listen
 from separation.report.media import Media
+from separation.report.plots import subsets
 from separation.report.rows import BAR, KINDS, table_rows, with_published
 from separation.report.tables import LEGEND, commands
 
@@ -124,7 +125,7 @@ def _work(rows: pd.DataFrame) -> list[Chart]:
 def _systems(systems: list[SystemPage], media: Media) -> list[dict[str, Any]]:
     """Charts and pictures of the systems of a corpus, on the same axes."""
     points = {id(system): _points(system.scores) for system in systems}
-    known = [pairs for subsets in points.values() for pairs in subsets.values()]
+    known = [pairs for of_system in points.values() for pairs in of_system.values()]
     if known:
         inputs, outputs = np.concatenate(known).T
         both = (
@@ -135,9 +136,9 @@ def _systems(systems: list[SystemPage], media: Media) -> list[dict[str, Any]]:
     shown = []
     for system in systems:
         charts = []
-        if subsets := points[id(system)]:
-            improved = {name: pairs[:, 1] - pairs[:, 0] for name, pairs in subsets.items()}
-            charts = [histogram(improved, gains), scatter(subsets, both)]
+        if of_system := points[id(system)]:
+            improved = {name: pairs[:, 1] - pairs[:, 0] for name, pairs in of_system.items()}
+            charts = [histogram(improved, gains), scatter(of_system, both)]
         if system.epochs is not None and (chart := curves(system.epochs, system.loss)):
             charts.append(chart)
         pictures = [(text, media.add(png, ".png")) for text, png in system.pictures]
@@ -150,10 +151,9 @@ def _points(scores: pd.DataFrame | None) -> dict[str, np.ndarray]:
     """SI-SDR in and out of each subset of genders, shape ``(mixture, 2)``; empty without any."""
     if scores is None or not {"si_sdri", "input_si_sdr"} <= set(scores):
         return {}
-    genders = [column for column in scores if column.startswith("gender_")]
-    names = pd.Series([subset_of(list(row)) or "all" for row in scores[genders].to_numpy()])
+    names = pd.Series(subsets(scores))
     inputs = scores["input_si_sdr"].to_numpy(dtype=float)
     pairs = np.stack([inputs, inputs + scores["si_sdri"].to_numpy(dtype=float)], axis=1)
     known = np.isfinite(pairs).all(axis=1)
-    subsets = {name: pairs[known & (names == name).to_numpy()] for name in sorted(set(names))}
-    return {name: chosen for name, chosen in subsets.items() if len(chosen)}
+    chosen = {name: pairs[known & (names == name).to_numpy()] for name in sorted(set(names))}
+    return {name: points for name, points in chosen.items() if len(points)}

@@ -55,6 +55,14 @@ def training_curve(table: pd.DataFrame, title: str, loss: str) -> bytes:
     return _png(figure)
 
 
+def subsets(table: pd.DataFrame) -> list[str]:
+    """Subset of each mixture by genders, such as FM, or what is said where one is not known."""
+    genders = [column for column in table if column.startswith("gender_")]
+    names = [subset_of(list(row)) for row in table[genders].to_numpy()]
+    rest = "gender not known" if any(names) else "all"
+    return [name or rest for name in names]
+
+
 def improvement_plot(table: pd.DataFrame, title: str) -> bytes:
     """Plot SI-SDRi of every mixture: over the input SI-SDR, and as a histogram.
 
@@ -64,13 +72,11 @@ def improvement_plot(table: pd.DataFrame, title: str) -> bytes:
     """
     figure = Figure(figsize=(8, 3.6), dpi=100, layout="constrained")
     scatter, histogram = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    genders = [column for column in table if column.startswith("gender_")]
-    subsets = [subset_of(list(row)) for row in table[genders].to_numpy()]
-    table = table.assign(subset=subsets).dropna(subset=["si_sdri", "input_si_sdr"])
+    table = table.assign(subset=subsets(table)).dropna(subset=["si_sdri", "input_si_sdr"])
     names = sorted(set(table["subset"]))
     values = [table.loc[table["subset"] == name, "si_sdri"].to_numpy() for name in names]
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
-    labels = [f"{n or 'all'} ({len(v)})" for n, v in zip(names, values, strict=True)]
+    labels = [f"{n} ({len(v)})" for n, v in zip(names, values, strict=True)]
     for name, value, colour, label in zip(names, values, colours, labels, strict=True):
         inputs = table.loc[table["subset"] == name, "input_si_sdr"]
         scatter.scatter(inputs, value, s=10, alpha=0.7, color=colour, label=label)

@@ -13,13 +13,19 @@ from separation.errors import RecipeError
 from separation.evaluation.metrics import METRICS
 from separation.evaluation.results import INTERVAL, read_results
 from separation.files import atomic_path, visible
+from separation.tree import SHELF, shelf_tag
 
 EMPTY = "–"
+MADE_FROM = (
+    "Made by `local/report.py` from the CSV files of this folder and those of the models that come"
+    " with the project, `pretrained/`."
+)
 LEGEND = (
     "Means over whole utterances; SI-SDRi, SDRi in dB are improvements over the mixture. 95 %:"
-    " interval of the mean SI-SDRi on tt, by the bootstrap over its mixtures."
-    " **tt**: speakers that training never heard, and its subsets by gender; **tr**: speakers that"
-    " it heard, so the distance between the two is overfitting. Other scores and mixtures: of tt."
+    " interval of the mean SI-SDRi, by the bootstrap over its mixtures."
+    " **tt**: speakers that training never heard, and its subsets by gender and by group of"
+    " recordings; **tr**: speakers that"
+    " it heard, so the distance between the two is overfitting."
     " Mixtures for which a metric could not be computed are left out of its mean and counted as"
     " failed. GMAC/s: multiply-accumulates for a second of audio. RTF: seconds of work"
     " for a second of audio, on the machine that evaluated. Systems called oracle: masks made from"
@@ -28,7 +34,7 @@ LEGEND = (
 
 
 def load_results(results_dir: Path, problems: Problems | None = None) -> pd.DataFrame:
-    """Read all result files of a folder.
+    """Read all result files of a folder, and those of the models on the shelf beside it.
 
     Args:
         results_dir: the folder.
@@ -41,10 +47,14 @@ def load_results(results_dir: Path, problems: Problems | None = None) -> pd.Data
     paths = visible(results_dir, "*.csv")
     if not paths:
         raise RecipeError(f"{results_dir}: no result file; stage 4 makes them")
+    shelved = visible(results_dir.resolve().parent / SHELF.name, "*/results.csv")
     tables = []
-    for path in paths:
+    for path in [*paths, *shelved]:
         try:
-            if not (table := read_results(path)).empty:
+            table = read_results(path)
+            if path in shelved:
+                table = table.assign(tag=shelf_tag(path.parent.name))
+            if not table.empty:
                 tables.append(table)
         except RecipeError as error:
             problems.add(str(error))
@@ -56,7 +66,7 @@ def load_results(results_dir: Path, problems: Problems | None = None) -> pd.Data
 def corpus_table(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
     """Make the table of one corpus: a row a system, best first, every cell a text."""
     chosen = results[results["corpus"] == corpus]
-    subsets = sorted(set(chosen.loc[chosen["split"] == "tt", "subset"]) - {"all"})
+    subsets, _ = _subsets(chosen)
     others = [
         metric
         for name, metric in METRICS.items()
@@ -87,6 +97,30 @@ def corpus_table(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
     return pd.DataFrame([row for _, row in rows])
 
 
+def group_table(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
+    """SI-SDRi on each group of a corpus' tt, with its interval; without rows where there are none.
+
+    Systems are in the order of :func:`corpus_table`.
+    """
+    chosen = results[(results["corpus"] == corpus) & (results["split"] == "tt")]
+    _, groups = _subsets(chosen)
+    by_subset = {(row.tag, row.subset): row for row in chosen.itertuples()}
+    rows = []
+    for tag in corpus_table(results, corpus)["system"] if groups else []:
+        cells = {name: by_subset.get((tag, name)) for name in groups}
+        if any(row is not None for row in cells.values()):
+            texts = {f"tt {name}": _with_interval(row) for name, row in cells.items()}
+            rows.append({"system": tag, **texts})
+    return pd.DataFrame(rows)
+
+
+def _subsets(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Subsets of tt by gender, such as FM, and those by group."""
+    names = sorted(set(rows.loc[rows["split"] == "tt", "subset"]) - {"all"})
+    genders = [name for name in names if set(name) <= {"F", "M"}]
+    return genders, [name for name in names if name not in genders]
+
+
 def commands(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
     """What made the rows of a corpus: ``tag, splits, command, commit, date, data_fingerprint``."""
     chosen = results[(results["corpus"] == corpus) & (results["subset"] == "all")]
@@ -97,13 +131,12 @@ def commands(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
 
 def write_markdown(results: pd.DataFrame, path: Path) -> None:
     """Write ``RESULTS.md``: a table a corpus, the exact commands below it."""
-    parts = ["# Results", "Made from the CSV files of this folder by `local/report.py`.", LEGEND]
+    parts = ["# Results", MADE_FROM, f"{LEGEND} All but SI-SDRi tr is of tt."]
     for corpus in sorted(set(results["corpus"])):
-        table = corpus_table(results, corpus)
-        parts += [
-            f"## {_escaped(corpus)}",
-            markdown(list(table.columns), table.to_numpy().tolist()),
-        ]
+        whole, groups = corpus_table(results, corpus), group_table(results, corpus)
+        parts += [f"## {_escaped(corpus)}", _frame(whole)]
+        if not groups.empty:
+            parts += ["SI-SDRi on the groups of tt, with 95 % intervals:", _frame(groups)]
         for row in commands(results, corpus).itertuples():
             facts = [f"commit {row.commit}"] if row.commit else []
             facts += [row.date] if row.date else []
@@ -126,6 +159,10 @@ def markdown(columns: list[str], rows: list[list[str]]) -> str:
         cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         lines.append(f"| {' | '.join([first.ljust(widths[0]), *cells])} |")
     return "\n".join(lines)
+
+
+def _frame(table: pd.DataFrame) -> str:
+    return markdown(list(table.columns), table.to_numpy().tolist())
 
 
 def _escaped(text: str) -> str:
@@ -152,6 +189,11 @@ def interval(row: object) -> str:
     """The interval of the mean SI-SDRi of a row of results, such as ``6.70 to 7.93``."""
     low, high = (_number(row, name) for name in INTERVAL)
     return EMPTY if EMPTY in (low, high) else f"{low} to {high}"
+
+
+def _with_interval(row: object) -> str:
+    ends = interval(row)
+    return _number(row, "si_sdri") + ("" if ends == EMPTY else f" ({ends})")
 
 
 def _number(row: object, name: str, form: str = ".2f", scale: float = 1, unit: str = "") -> str:
