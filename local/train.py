@@ -12,8 +12,8 @@ from separation.config import Conf, load_config, load_resolved, save_resolved
 from separation.corpus.layout import Corpus
 from separation.corpus.manifest import read_fingerprint
 from separation.evaluation.speakers import choose_stop_rule
-from separation.inference.recursion import RULE_FILE
 from separation.inference.separator import pick_device
+from separation.models.registry import RULE_FILE
 from separation.options import location_keys
 from separation.provenance import write_environment
 from separation.ranges import ONE_AND_REST

@@ -7,7 +7,8 @@ from separation.corpus.layout import Corpus
 from separation.corpus.manifest import make_manifests
 from separation.corpus.mixing import mix_split
 from separation.evaluation.results import read_results
-from separation.inference.recursion import RULE_FILE, read_rule
+from separation.inference.recursion import read_rule
+from separation.models.registry import RULE_FILE
 from tiny_corpus import make_sources
 from tiny_experiment import TINY
 

@@ -15,7 +15,6 @@ import separate
 from oracle_network import OneOfSources
 from separation.config import load_config, save_resolved
 from separation.errors import RecipeError
-from separation.inference import recursion
 from separation.inference.recursion import (
     RecursiveSeparator,
     StopRule,
@@ -26,6 +25,7 @@ from separation.inference.recursion import (
     write_rule,
 )
 from separation.inference.separator import Separator
+from separation.models.registry import RULE_FILE
 
 RULE = StopRule(-20.0, 3)
 
@@ -116,7 +116,7 @@ def exp_dir(tmp_path, monkeypatch):
 
 def test_a_rule_is_read_back_and_a_bad_one_is_named(exp_dir):
     assert read_rule(exp_dir) == RULE
-    path = exp_dir / recursion.RULE_FILE
+    path = exp_dir / RULE_FILE
     path.write_text("stop_db: loud\nn_max: 3\n")
     with pytest.raises(RecipeError, match=r"stop_rule.yaml: stop_db is loud: must be"):
         read_rule(exp_dir)
@@ -184,5 +184,5 @@ def test_streams_and_onnx_files_refuse_it(monkeypatch, tmp_path, exp_dir):
     for script, out in ((live, ["-o", tmp_path]), (export, ["-o", tmp_path / "a.onnx"])):
         words = [script.__name__, "--exp_dir", exp_dir, *out]
         monkeypatch.setattr(sys, "argv", list(map(str, words)))
-        with pytest.raises(RecipeError, match=r"of one_and_rest, which needs whole recordings"):
+        with pytest.raises(RecipeError, match=r"one_and_rest: its second output is the rest"):
             script.main()

@@ -27,7 +27,6 @@ from separation.evaluation.results import COLUMNS, INTERVAL, Provenance
 from separation.evaluation.statistics import mean_interval
 from separation.files import atomic_path
 from separation.inference.recursion import (
-    RULE_FILE,
     RecursiveSeparator,
     StopRule,
     estimates_of,
@@ -35,6 +34,7 @@ from separation.inference.recursion import (
     open_separator,
     write_rule,
 )
+from separation.models.registry import RULE_FILE
 
 SPEAKERS = "speakers.csv"  # in the folder of a split
 # P-SI-SDR (Zhu et al. 2021): what a source that is missing, or an estimate too many, counts.

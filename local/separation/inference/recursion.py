@@ -21,9 +21,9 @@ from separation.config import load_resolved, read_yaml
 from separation.errors import RecipeError
 from separation.files import atomic_path
 from separation.inference.separator import Separator
+from separation.models.registry import RULE_FILE
 from separation.ranges import ONE_AND_REST, Number
 
-RULE_FILE = "stop_rule.yaml"  # of an experiment
 AUTO = "auto"
 MOST = 20  # speakers, as corpus.n_src
 Pass = tuple[np.ndarray, np.ndarray]  # a speaker and the rest, (time,) each
@@ -174,8 +174,8 @@ def refuse_one_and_rest(exp_dir: Path, program: str) -> None:
     """Raise a :class:`RecipeError` where a program would take the rest for a speaker."""
     if is_one_and_rest(exp_dir):
         raise RecipeError(
-            f"{exp_dir}: of one_and_rest, which needs whole recordings, and {program} does not"
-            " have them; local/separate.py separates them"
+            f"{exp_dir}: of one_and_rest: its second output is the rest of a whole recording, and"
+            f" {program} takes systems of a fixed number of speakers; local/separate.py takes it"
         )
 
 
