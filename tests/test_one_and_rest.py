@@ -46,7 +46,7 @@ def test_train_count_evaluate(run, tmp_path, data_dir):
     assert scores["n_sources"].tolist() == [1, 1, 1, 2, 2, 2]
     assert set(scores["n_estimates"]) <= {1, 2}
     rows = read_results(results).set_index("subset")
-    assert rows.index.tolist() == ["all", "1 speakers", "2 speakers"]
+    assert rows.index.tolist() == ["all", "1 speaker", "2 speakers"]
     assert rows.loc["2 speakers", "si_sdri"] == pytest.approx(scores["si_sdri"].mean(), abs=1e-3)
 
 

@@ -147,19 +147,19 @@ def test_tables_by_hand():
     assert table.columns.tolist() == [1, 2, 3]
     assert table.to_numpy().tolist() == [[0, 1, 0], [1, 1, 0], [0, 0, 1]]
     means = by_number(SCORES)
-    assert means.index.tolist() == ["1 speakers", "2 speakers", "3 speakers", "all"]
+    assert means.index.tolist() == ["1 speaker", "2 speakers", "3 speakers", "all"]
     assert means["count_accuracy"].tolist() == [0.0, 0.5, 1.0, 0.5]
     assert means.loc["2 speakers", "si_sdri"] == 5.0
     assert means.loc["2 speakers", "known_si_sdri"] == 8.0
     assert means.loc["all", ["missed", "ghosts", "si_sdri", "p_si_sdr"]].tolist() == [1, 1, 5, 0.5]
-    assert np.isnan(means.loc["1 speakers", "si_sdri"])
+    assert np.isnan(means.loc["1 speaker", "si_sdri"])
 
 
 def test_rows_of_results_are_read_as_those_of_others(tmp_path):
     facts = Provenance("toy-1-2-3spk", "mine", "abc", "today", "command", "0" * 16)
     write_results(tmp_path / "r.csv", count_rows(SCORES, "tt", facts), keep_other_splits=False)
     rows = read_results(tmp_path / "r.csv").set_index("subset")
-    assert rows.index.tolist() == ["all", "1 speakers", "2 speakers", "3 speakers"]
+    assert rows.index.tolist() == ["all", "1 speaker", "2 speakers", "3 speakers"]
     assert rows["n_mixtures"].tolist() == [4, 1, 2, 1]
     assert rows["n_failed"].tolist() == [0, 0, 0, 0]
     assert rows.loc["all", ["si_sdri", "p_si_sdr", "count_accuracy"]].tolist() == [5, 0.5, 0.5]

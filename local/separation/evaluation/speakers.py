@@ -202,7 +202,8 @@ def by_number(scores: pd.DataFrame) -> pd.DataFrame:
     ``ghosts`` (sources and estimates in all), and the means of scores, each without those that are
     NaN.
     """
-    groups = {f"{n} speakers": rows for n, rows in scores.groupby("n_sources")} | {"all": scores}
+    numbers = scores.groupby("n_sources")
+    groups = {f"{n} speaker{'s' * (n != 1)}": mine for n, mine in numbers} | {"all": scores}
     rows = {}
     for name, group in groups.items():
         rows[name] = {

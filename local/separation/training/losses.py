@@ -140,7 +140,7 @@ class PIT(Assignment):
 
 
 class OneAndRest(Assignment):
-    """One-and-rest PIT of Takahashi et al. 2019, eq. 2: any number of sources, two outputs.
+    """One-and-rest PIT (OR-PIT) of Takahashi et al. 2019: any number of sources, two outputs.
 
     The first output is to be a source ``s_i``, the second one the sum of the ``N - 1`` others:
     ``min over i of l(e_1, s_i) + l(e_2, sum_j!=i s_j) / (N - 1)``. Of a source alone the rest is
