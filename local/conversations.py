@@ -34,6 +34,7 @@ from separation.errors import RecipeError
 from separation.evaluation.conversations import make_conversation, measure
 from separation.files import atomic_path
 from separation.inference.long import SEGMENT_SECONDS, separate_long
+from separation.inference.recursion import refuse_one_and_rest
 from separation.inference.separator import Separator, pick_device
 from separation.models.shelf import find_system
 from separation.report.tables import markdown
@@ -56,6 +57,7 @@ def main() -> None:
     if arguments.number < 1 or not 0 < arguments.minutes <= 600:
         raise RecipeError("--number must be 1 or more, --minutes more than 0 and at most 600")
     exp_dir = find_system(arguments.exp_dir)
+    refuse_one_and_rest(exp_dir, "local/conversations.py")
     corpus = Corpus.of(load_resolved(exp_dir), arguments.data_dir)
     separator = Separator.from_experiment(exp_dir, pick_device(arguments.device))
     speakers = recordings(corpus, arguments.split)

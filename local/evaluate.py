@@ -40,7 +40,9 @@ from separation.evaluation.results import (
     trained_epochs,
     write_results,
 )
+from separation.evaluation.speakers import SPEAKERS, count_rows, describe_counts, score_split
 from separation.files import check_name
+from separation.inference.recursion import RecursiveSeparator, open_separator
 from separation.inference.separator import Separator, pick_device
 from separation.models.architecture import architecture
 from separation.models.complexity import count_macs, count_parameters, in_ms
@@ -86,14 +88,12 @@ def main() -> None:
         system, decisive = Oracle(subject.tag, conf), oracle_settings(conf)
     else:
         device = pick_device(arguments.device)
-        system = Separator.from_experiment(subject.exp_dir, device, precision=arguments.precision)
+        system = open_separator(subject.exp_dir, device, arguments.precision)
         decisive = evaluation_settings(conf)
     stage = Stage(4, subject.out_dir, decisive, reads=data_dir)
     fingerprint = read_fingerprint(place.wav_dir)
     tables = {
-        split: read_split(
-            place.manifest(split), system.n_src, settings["max_mixtures"].get(split, 0)
-        ).assign(data_fingerprint=fingerprint)
+        split: read_split_of(place, split, system, settings).assign(data_fingerprint=fingerprint)
         for split in settings["splits"]
     }
     facts = Provenance(
@@ -224,6 +224,16 @@ def facts_of_network(
     }
 
 
+def read_split_of(
+    place: Corpus, split: str, system: Separator | Oracle, settings: Conf
+) -> pd.DataFrame:
+    """The mixtures of a split that are evaluated."""
+    most = settings["max_mixtures"].get(split, 0)
+    if isinstance(system, RecursiveSeparator):
+        return read_split(place.manifest(split), place.n_src, most, place.numbers[0])
+    return read_split(place.manifest(split), system.n_src, most)
+
+
 def evaluate(
     subject: Subject,
     system: Separator | Oracle,
@@ -236,6 +246,11 @@ def evaluate(
     rows = []
     for split, table in tables.items():
         folder = subject.out_dir / f"eval_{split}"
+        if isinstance(system, RecursiveSeparator):
+            scores = score_split(system, table, folder)
+            rows.append(count_rows(scores, split, facts))
+            print(f"{split}: {folder / SPEAKERS}", describe_counts(scores), sep="\n")
+            continue
         scores = evaluate_split(system, table, folder, settings, nj, scheduler)
         rows.append(result_rows(scores, split, facts))
         print(f"{split}: {folder / 'scores.csv'}")

@@ -29,6 +29,7 @@ from separation.inference.onnx import (
     load_onnx,
     quantize,
 )
+from separation.inference.recursion import refuse_one_and_rest
 from separation.inference.separator import Separator
 from separation.inference.streaming import Streamer
 from separation.models.registry import load_model
@@ -55,6 +56,7 @@ def main() -> None:
     if (arguments.kind == "fixed") != (arguments.length is not None):
         raise RecipeError("--length SECONDS belongs to --kind fixed, and --kind fixed needs it")
     exp_dir = find_system(arguments.exp_dir)
+    refuse_one_and_rest(exp_dir, "an ONNX file")
     model, conf = load_model(exp_dir), load_resolved(exp_dir)
     facts = {"licence": arguments.licence, "trained_on": conf["corpus"]["name"]}
     length = None if arguments.length is None else round(arguments.length * model.sample_rate)

@@ -34,6 +34,7 @@ from separation.inference.live import (
     separate_live,
 )
 from separation.inference.onnx import OnnxStreamingNetwork, load_streaming
+from separation.inference.recursion import refuse_one_and_rest
 from separation.inference.segments import SegmentStreamer
 from separation.inference.streaming import Streamer
 from separation.models.fast import keep_freed_memory
@@ -106,7 +107,9 @@ def open_network(system: Path) -> BaseModel | OnnxStreamingNetwork:
     """The network of a trained system, or of a streaming ONNX file."""
     if system.suffix == ".onnx":
         return load_streaming(system)
-    return load_model(find_system(system))
+    exp_dir = find_system(system)
+    refuse_one_and_rest(exp_dir, "local/live.py")
+    return load_model(exp_dir)
 
 
 def parse_arguments() -> argparse.Namespace:

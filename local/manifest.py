@@ -25,7 +25,7 @@ def write_manifests(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> No
     settings, corpus = conf["corpus"], Corpus.of(conf, data_dir)
     problems = Problems(settings["keep_going"])
     for split in SPLITS:
-        read_split(data_dir, corpus.n_src, split, problems)
+        read_split(data_dir, corpus.numbers, split, problems)
     begin()
     fingerprint = make_manifests(
         corpus,

@@ -28,7 +28,7 @@ def main() -> None:
     exp_dir = find_system(arguments.exp_dir)
     corpus = Corpus.of(load_resolved(exp_dir), arguments.data_dir)
     separator = Separator.from_experiment(exp_dir, pick_device(arguments.device))
-    manifest = read_manifest(corpus.manifest("tt"), corpus.n_src)
+    manifest = read_manifest(corpus.manifest("tt"), corpus.n_src, corpus.numbers[0])
     places = np.linspace(0, len(manifest) - 1, min(N_SOURCES, len(manifest))).round().astype(int)
     distances = np.array(
         [

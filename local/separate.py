@@ -1,7 +1,8 @@
 """Separate recordings with a trained system.
 
-Each `NAME.wav` becomes `NAME_s1.wav`, `NAME_s2.wav`, ... of its length, rate and sample format. The
-system is a model of the shelf, `voices` by default, or an experiment of your own.
+Each `NAME.wav` becomes `NAME_s1.wav`, `NAME_s2.wav`, ... of its length, rate and sample format, one
+a speaker: two with most systems, as many as there are with one of `--tag one_and_rest`. The system
+is a model of the shelf, `voices` by default, or an experiment of your own.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from separation.inference.recording import (
     read_mono,
     write_sources,
 )
+from separation.inference.recursion import open_separator
 from separation.inference.separator import Separator, pick_device
 from separation.models.shelf import describe_shelf, find_system
 
@@ -49,16 +51,29 @@ def main() -> None:
     parser.add_argument(
         "--mixdown", action="store_true", help="average the channels of stereo files"
     )
+    parser.add_argument(
+        "--n_src",
+        default="",
+        metavar="N",
+        help="speakers: a number, or auto: as many as are found, with a system of one_and_rest"
+        " (default: auto where it can, else the outputs of the network)",
+    )
     arguments = parser.parse_args()
 
     headers = [check_recording(path, arguments.mixdown) for path in arguments.recordings]
     device = pick_device(arguments.device)
     exp_dir = find_system(arguments.exp_dir)
-    separator = Separator.from_experiment(exp_dir, device, arguments.precision)
+    separator = open_separator(exp_dir, device, arguments.precision, arguments.n_src)
     outputs = output_paths(arguments.recordings, arguments.out_dir, separator.n_src)
+    for recording, info in zip(arguments.recordings, headers, strict=True):
+        if separator.counts and is_long(info):
+            raise RecipeError(
+                f"{recording}: too long to be separated in one go, and each piece may have another"
+                " number of speakers; give the number of all, --n_src N"
+            )
     for recording, info, paths in zip(arguments.recordings, headers, outputs, strict=True):
-        separate_file(separator, recording, info, paths, exp_dir)
-        print(f"{recording} -> {', '.join(map(str, paths))}")
+        written = separate_file(separator, recording, info, paths, exp_dir)
+        print(f"{recording} -> {', '.join(map(str, written))}")
 
 
 class ListModels(argparse.Action):
@@ -75,8 +90,12 @@ class ListModels(argparse.Action):
 
 def separate_file(
     separator: Separator, recording: Path, info: AudioInfo, paths: list[Path], system: Path
-) -> None:
-    """Separate one recording into ``paths``, one a source, in segments if it is long."""
+) -> list[Path]:
+    """Separate one recording into ``paths``, one a source, in segments if it is long.
+
+    Returns:
+        the paths that were written, the first ones where there are fewer sources.
+    """
     if info.sample_rate > separator.sample_rate:
         warn(
             f"{recording}: {info.sample_rate} Hz, but the system was trained at"
@@ -85,18 +104,23 @@ def separate_file(
     if is_long(info):
         attenuation = separate_long(separator, recording, info, paths, system)
     else:
-        attenuation = separate_whole(separator, recording, info, paths)
+        paths, attenuation = separate_whole(separator, recording, info, paths)
     if attenuation:
         warn(
             f"{recording}: the sources exceed the full scale of {info.subtype};"
             f" all of them are {attenuation:.1f} dB quieter"
         )
+    return paths
 
 
 def separate_whole(
     separator: Separator, recording: Path, info: AudioInfo, paths: list[Path]
-) -> float:
-    """Separate a recording in one go; returns the attenuation in dB that full scale takes."""
+) -> tuple[list[Path], float]:
+    """Separate a recording in one go.
+
+    Returns:
+        the paths that were written, and the attenuation in dB that full scale takes.
+    """
     samples = read_mono(recording)
     try:
         sources = separator.separate(samples, info.sample_rate)
@@ -105,8 +129,9 @@ def separate_whole(
     if not np.isfinite(sources).all():
         raise RecipeError(f"{recording}: the network gives NaN or Inf for it; nothing is written")
     sources, attenuation = fit_to_full_scale(sources, info.subtype)
+    paths = paths[: len(sources)]
     write_sources(paths, sources, info.sample_rate, info)
-    return attenuation
+    return paths, attenuation
 
 
 def warn(message: str) -> None:

@@ -11,8 +11,11 @@ from separation.arguments import make_parser
 from separation.config import Conf, load_config, load_resolved, save_resolved
 from separation.corpus.layout import Corpus
 from separation.corpus.manifest import read_fingerprint
+from separation.inference.separator import pick_device
+from separation.models.registry import RULE_FILE
 from separation.options import location_keys
 from separation.provenance import write_environment
+from separation.ranges import ONE_AND_REST
 from separation.stages import Stage, train_settings
 from separation.tables import TRAINING_LOGS
 from separation.training.resume import check_resume
@@ -30,6 +33,7 @@ def main() -> None:
         check_resume(conf, exp_dir)
         keep_precision(conf, exp_dir)
     # Lightning takes seconds; a wrong option or value is told before.
+    from separation.evaluation.speakers import choose_stop_rule
     from separation.training.progress import is_first_process, set_up_logging
     from separation.training.trainer import Training
 
@@ -44,6 +48,8 @@ def main() -> None:
         write_environment(exp_dir / "environment.txt", read_fingerprint(corpus.wav_dir))
     training.run(arguments.resume)
     if is_first_process():
+        if conf["training"]["assignment"] == ONE_AND_REST:
+            print(choose_stop_rule(exp_dir, corpus, pick_device(None)))
         stage.finish()
     print(f"the model is {exp_dir}/best_model.pth")
 
@@ -58,7 +64,7 @@ def remove_earlier(exp_dir: Path) -> None:
     """Remove what an earlier training left, which would pass for this one's if it were stopped."""
     shutil.rmtree(exp_dir / "checkpoints", ignore_errors=True)
     shutil.rmtree(exp_dir / "tensorboard", ignore_errors=True)
-    for name in ("best_model.pth", *TRAINING_LOGS, "train.log"):
+    for name in ("best_model.pth", *TRAINING_LOGS, "train.log", RULE_FILE):
         (exp_dir / name).unlink(missing_ok=True)
 
 

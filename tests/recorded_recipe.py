@@ -81,7 +81,8 @@ corpus: {name: "", default_tag: small, corpus_dir: "", levels_file: "", keep_goi
   sample_rate: 8000, mode: min, n_src: 2}
 net_conf: {}
 optim: {lr: 1.0e-3}
-training: {max_epochs: 2, precision: auto, accelerator: auto, devices: 1, num_nodes: 1}
+training: {assignment: permutation, max_epochs: 2, precision: auto, accelerator: auto, devices: 1,
+  num_nodes: 1}
 evaluation: {splits: [tt], metrics: [si_sdr], metrics_backend: own, oracle_window_ms: 32.0,
   oracle_hop_ms: 8.0}
 """

@@ -91,6 +91,16 @@ def test_options_and_overrides_are_forwarded_in_order(recipe):
     ]
 
 
+def test_several_numbers_of_speakers_are_one_option(recipe):
+    several = ("--n_src", "1,2,3", "--tag", "paper", "--", "training.assignment=one_and_rest")
+    assert recipe(*several) == (0, STAGES)
+    line = recipe.arguments("train")
+    assert line[line.index("--") :] == ["--", 'corpus.n_src="1,2,3"', several[-1]]
+    assert "data/toy-2mix-1-2-3spk" in line
+    assert "exp/toy-2mix-1-2-3spk_paper" in line
+    assert recipe(*several) == (0, ["report"])  # all is done
+
+
 def test_the_command_line_is_recorded_so_that_a_shell_reads_it_back(recipe):
     recipe("--seed", "5", "--", "evaluation.splits=[tt, cv]")
     command = recipe.calls()[0][2]

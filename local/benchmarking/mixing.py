@@ -102,7 +102,7 @@ def make_recordings(data_dir: Path, n_mixtures: int) -> list[ListLine]:
         utterances,
         make_lists(utterances, 2, {"tr": n_mixtures, "cv": WARM_UP, "tt": 0}, seed=0),
     )
-    return read_split(data_dir, 2, "tr")
+    return read_split(data_dir, (2,), "tr")
 
 
 def measure(path: Path) -> float:

@@ -15,7 +15,7 @@ import yaml
 from separation.errors import RecipeError, nearest
 from separation.files import atomic_path, check_name, read_text, require_file
 from separation.models.architecture import keys, required
-from separation.ranges import check_values
+from separation.ranges import ONE_AND_REST, check_values, numbers_of_sources
 from separation.tree import ROOT, corpora, tags
 
 BASE = ROOT / "conf" / "base.yaml"
@@ -32,6 +32,7 @@ RENAMED = {  # keys of earlier versions, which experiments from then still have
     **{f"net_conf.codec_{key}": f"net_conf.deep_{key}" for key in ("layers", "kernel", "dilated")},
     "net_conf.codec_gate": "net_conf.deep_gate",
 }
+ONE_OR_SEVERAL = ("corpus.n_src",)  # a whole number, or several: [1, 2, 3], or 1,2,3 as text
 LARGEST_YAML = 10_000  # values of a file
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
@@ -188,8 +189,14 @@ def _finish(conf: Conf, overrides: list[str]) -> Conf:
     n_src, net_conf = conf["corpus"]["n_src"], conf["net_conf"]
     asked = any(item.startswith("net_conf.num_spks=") for item in overrides)
     if not net_conf["num_spks"] or (n_src != n_src_before and not asked):
-        net_conf["num_spks"] = n_src
+        net_conf["num_spks"] = n_outputs(conf)
     return conf
+
+
+def n_outputs(conf: Conf) -> int:
+    """Outputs of the network: a speaker and the rest, or as many as mixtures have speakers."""
+    one_and_rest = conf["training"]["assignment"] == ONE_AND_REST
+    return 2 if one_and_rest else max(numbers_of_sources(conf))
 
 
 def _override(conf: Conf, overrides: list[str]) -> Conf:
@@ -233,7 +240,9 @@ def _converted(value: Any, default: Any, name: str, source: str) -> Any:
     if default is None or (value is None and isinstance(default, str)):
         return value if value is not None else default
     try:
-        if isinstance(default, bool):
+        if name in ONE_OR_SEVERAL:
+            value = _one_or_several(value)
+        elif isinstance(default, bool):
             if not isinstance(value, bool):
                 raise ValueError
         elif isinstance(default, int):
@@ -254,3 +263,18 @@ def _converted(value: Any, default: Any, name: str, source: str) -> Any:
         wanted = KINDS.get(type(default), f"a {type(default).__name__}")
         raise RecipeError(f"{source}: '{name}' must be {wanted}, not '{value}'") from error
     return value
+
+
+def _one_or_several(value: Any) -> int | list[int]:
+    """Read a whole number or a list of them, in rising order; a list of one is that number.
+
+    Raises:
+        ValueError: something else.
+    """
+    several = value.split(",") if isinstance(value, str) else value
+    if not isinstance(several, list):
+        several = [several]
+    if not several or any(isinstance(v, bool) or int(v) != float(v) for v in several):
+        raise ValueError
+    numbers = sorted(int(v) for v in several)
+    return numbers[0] if len(numbers) == 1 else numbers

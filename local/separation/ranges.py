@@ -18,6 +18,8 @@ LOSS_UNITS = {  # of training.loss, by its names
     **dict.fromkeys(("si_sdr", "snr", "sd_sdr", "log_mse"), "dB"),
     **dict.fromkeys(("mse", "stoi", "pmsqe"), ""),
 }
+# Values of training.assignment: which output is to be which source.
+PERMUTATION, ONE_AND_REST = ASSIGNMENTS = ("permutation", "one_and_rest")
 # Tags of separation.evaluation.oracles, which are evaluated without training.
 ORACLES = tuple(f"oracle_{mask}" for mask in ("ibm", "irm", "wfm", "psm", "mixture"))
 
@@ -96,7 +98,28 @@ class OfSplits:
         return next((f"{key} {problem}" for key, problem in problems if problem), "")
 
 
-Rule = Number | OneOf | Several | OfSplits
+@dataclass(frozen=True)
+class OneOrSeveral:
+    """A whole number, or a list of different ones in rising order.
+
+    Attributes:
+        alone: what a number may be.
+        listed: what those of a list may be.
+    """
+
+    alone: Number
+    listed: Number
+
+    def problem(self, value: Any) -> str:
+        """Say what it must be, or nothing where it is that."""
+        if not isinstance(value, list):
+            return self.alone.problem(value)
+        if len(value) < 2 or sorted(set(value)) != value:
+            return "must be one number, or a list of different ones, such as [1, 2, 3]"
+        return next((problem for problem in map(self.listed.problem, value) if problem), "")
+
+
+Rule = Number | OneOf | Several | OfSplits | OneOrSeveral
 COUNT, NONE_OR_COUNT, POSITIVE = Number(1), Number(0), Number(0, open=True)
 SHARE = Number(0, 1)
 RULES: dict[str, Rule] = {
@@ -104,7 +127,7 @@ RULES: dict[str, Rule] = {
     "nj": Number(0, 1024),
     "corpus.sample_rate": Number(1000, 192_000),
     "corpus.mode": OneOf(("min", "max")),
-    "corpus.n_src": Number(2, 20),
+    "corpus.n_src": OneOrSeveral(Number(2, 20), Number(1, 20)),
     "corpus.n_mixtures": OfSplits(NONE_OR_COUNT),
     "corpus.n_voices": OfSplits(NONE_OR_COUNT),
     "corpus.n_utterances": OfSplits(COUNT),
@@ -136,6 +159,7 @@ RULES: dict[str, Rule] = {
     "training.average_epochs": NONE_OR_COUNT,
     "training.early_stop": NONE_OR_COUNT,
     "training.loss": OneOf(tuple(LOSS_UNITS)),
+    "training.assignment": OneOf(ASSIGNMENTS),
     "training.loss_max_db": Number(0, 200),
     "training.clip_grad_norm": NONE_OR_COUNT,
     "training.accumulate": COUNT,
@@ -154,6 +178,30 @@ RULES: dict[str, Rule] = {
     "evaluation.oracle_window_ms": Number(0, 1000, open=True),
     "evaluation.oracle_hop_ms": Number(0, 1000, open=True),
 }
+
+
+def numbers_of_sources(conf: dict[str, Any]) -> tuple[int, ...]:
+    """Numbers of speakers that mixtures of a corpus have, ``corpus.n_src``, in rising order."""
+    n_src = conf["corpus"]["n_src"]
+    return tuple(n_src) if isinstance(n_src, list) else (n_src,)
+
+
+def the_number_of_sources(conf: dict[str, Any], what: str) -> int:
+    """The number of speakers of every mixture of a corpus.
+
+    Args:
+        conf: with the key ``corpus.n_src``.
+        what: needs all mixtures to have as many, for the message.
+
+    Raises:
+        RecipeError: there are several numbers.
+    """
+    numbers = numbers_of_sources(conf)
+    if len(numbers) > 1:
+        raise RecipeError(
+            f"corpus.n_src is {list(numbers)}: {what} needs one number of speakers, such as 2"
+        )
+    return numbers[0]
 
 
 def check_values(conf: dict[str, Any], source: str = "") -> None:

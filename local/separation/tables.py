@@ -109,12 +109,16 @@ RESULTS: Columns = {
 }
 
 
-def manifest_columns(n_src: int) -> Columns:
-    """The columns of a manifest of mixtures of ``n_src`` sources: LibriMix's, and what we add."""
-    paths = ["mixture_path", *(f"source_{i + 1}_path" for i in range(n_src))]
+def manifest_columns(n_src: int, fewest: int | None = None) -> Columns:
+    """The columns of a manifest of mixtures of ``n_src`` sources: LibriMix's, and what we add.
+
+    Where mixtures have ``fewest`` sources or more, paths of further ones may be empty.
+    """
+    always = n_src if fewest is None else fewest
     return {
         "mixture_ID": Column("name", unique=True),
-        **dict.fromkeys(paths, Column("file")),
+        "mixture_path": Column("file"),
+        **{f"source_{i + 1}_path": Column("file", empty=i >= always) for i in range(n_src)},
         "length": Column("count", minimum=1),
     }
 

@@ -17,7 +17,7 @@ from separation.config import ROOT, load_resolved, save_resolved
 from separation.errors import RecipeError
 from separation.models import shelf
 from separation.models.architecture import import_all
-from separation.models.registry import load_model, save_model
+from separation.models.registry import RULE_FILE, load_model, save_model
 from separation.models.shelf import SHELF, describe_shelf, find_system, put_on_shelf
 from separation.tree import output_dir, system_of
 from small_networks import small_conf, small_network
@@ -61,6 +61,14 @@ def test_a_large_model_is_refused(experiment, own_shelf, monkeypatch):
     with pytest.raises(RecipeError, match=r"MB in float16; the shelf takes"):
         put_on_shelf(experiment, "mine", own_shelf)
     assert not (own_shelf / "mine" / "model.pth").exists()
+
+
+def test_the_stop_rule_of_one_and_rest_comes_along(experiment, own_shelf):
+    put_on_shelf(experiment, "plain", own_shelf)
+    (experiment / RULE_FILE).write_text("stop_db: -12.0\nn_max: 3\n")
+    put_on_shelf(experiment, "counts", own_shelf)
+    assert not (own_shelf / "plain" / RULE_FILE).exists()
+    assert (own_shelf / "counts" / RULE_FILE).read_text() == "stop_db: -12.0\nn_max: 3\n"
 
 
 def test_a_name_is_a_folder_or_a_model_of_the_shelf(experiment, own_shelf, monkeypatch):

@@ -33,6 +33,7 @@ from separation.corpus.lists import SPLITS, Utterance, write_lists
 from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.ranges import numbers_of_sources
 from separation.stages import data_stage
 from voices import Voice, draw_voices
 
@@ -70,7 +71,8 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     made.remove(stale)
     utterances = synthesise_all(jobs, conf["nj"])
     corpus = conf["corpus"]
-    lists = make_lists(utterances, corpus["n_src"], corpus["n_mixtures"], conf["seed"])
+    numbers = numbers_of_sources(conf)
+    lists = make_lists(utterances, numbers, corpus["n_mixtures"], conf["seed"])
     write_voices(data_dir / "voices.csv", [job.voice for job in jobs])
     write_lists(data_dir, utterances, lists)
     made.note_others("sources")
@@ -79,19 +81,17 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
 
 def check(conf: Conf) -> None:
     """Refuse what cannot be made, before anything is synthesised."""
-    corpus = conf["corpus"]
-    if corpus["n_src"] < 2:
-        raise RecipeError(f"corpus.n_src={corpus['n_src']}: a mixture has 2 speakers or more")
+    corpus, n_src = conf["corpus"], max(numbers_of_sources(conf))
     if corpus["sample_rate"] not in (8000, 16000):
         raise RecipeError(f"corpus.sample_rate={corpus['sample_rate']}: must be 8000 or 16000")
     for split in SPLITS:
         voices, mixtures = corpus["n_voices"][split], corpus["n_mixtures"][split]
         if voices < 0 or mixtures < 0:
             raise RecipeError(f"corpus.n_voices.{split} and corpus.n_mixtures.{split}: not below 0")
-        if mixtures and voices < corpus["n_src"]:
+        if mixtures and voices < n_src:
             raise RecipeError(
                 f"corpus.n_voices.{split}={voices}: fewer voices than speakers in a mixture"
-                f" (n_src {corpus['n_src']}); ask for more voices"
+                f" (n_src {n_src}); ask for more voices"
             )
         if corpus["n_utterances"][split] < 1:
             raise RecipeError(f"corpus.n_utterances.{split}: at least 1 of each voice")

@@ -22,6 +22,7 @@ from separation.corpus.recordings import (
 )
 from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
+from separation.ranges import numbers_of_sources
 from separation.stages import data_stage
 
 
@@ -32,7 +33,7 @@ def main() -> None:
 
 def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Make ``sources``, ``sources.csv`` and ``lists/``."""
-    corpus = conf["corpus"]
+    corpus, numbers = conf["corpus"], numbers_of_sources(conf)
     if not corpus["corpus_dir"]:
         raise RecipeError(
             "--corpus_dir is missing: the folder with a folder of recordings a speaker"
@@ -43,7 +44,7 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     check_apart(corpus_dir, data_dir)
     recordings = find_recordings(corpus_dir)
     genders = read_genders(corpus_dir, {r.speaker for r in recordings})
-    splits = split(genders, corpus["shares"], corpus["n_src"], conf["seed"], corpus_dir)
+    splits = split(genders, corpus["shares"], max(numbers), conf["seed"], corpus_dir)
     begin()
     made = begin_sources(data_dir, corpus_dir)
     wanted, earlier = possible_paths(recordings), made.below("sources")
@@ -63,7 +64,7 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
         Utterance(path, r.speaker, genders[r.speaker], splits[r.speaker])
         for path, r in zip(paths, recordings, strict=True)
     ]
-    lists = make_lists(utterances, corpus["n_src"], corpus["n_mixtures"], conf["seed"])
+    lists = make_lists(utterances, numbers, corpus["n_mixtures"], conf["seed"])
     write_lists(data_dir, utterances, lists)
     summarise(utterances, lists)
 

@@ -17,6 +17,7 @@ from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_sources, link_sources
 from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.ranges import the_number_of_sources
 from separation.stages import data_stage
 
 
@@ -28,6 +29,7 @@ def main() -> None:
 def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Make ``mixtures/{tr,cv,tt}.csv`` and ``sources.csv``."""
     corpus = conf["corpus"]
+    the_number_of_sources(conf, "librimix")
     corpus_dir = check(corpus)
     check_apart(corpus_dir, data_dir)
     folder = find_folder(corpus_dir, corpus["n_src"], corpus["sample_rate"], corpus["mode"])

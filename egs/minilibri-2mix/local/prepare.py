@@ -15,6 +15,7 @@ from separation.corpus.lists import Utterance, write_lists
 from separation.corpus.ownership import check_apart
 from separation.corpus.starting import begin_sources, link_sources
 from separation.errors import RecipeError
+from separation.ranges import numbers_of_sources
 from separation.stages import data_stage
 
 
@@ -25,7 +26,7 @@ def main() -> None:
 
 def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Make ``sources``, ``sources.csv`` and ``lists/``."""
-    corpus = conf["corpus"]
+    corpus, numbers = conf["corpus"], numbers_of_sources(conf)
     if corpus["corpus_dir"]:
         corpus_dir = Path(corpus["corpus_dir"]).resolve()
         if not corpus_dir.is_dir():
@@ -35,7 +36,7 @@ def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
         begin()
         corpus_dir = download_archives(corpus["base_url"], corpus["archives"], data_dir.resolve())
     utterances = find_utterances(corpus_dir, conf)
-    lists = make_lists(utterances, corpus["n_src"], corpus["n_mixtures"], conf["seed"])
+    lists = make_lists(utterances, numbers, corpus["n_mixtures"], conf["seed"])
     begin()
     link_sources(begin_sources(data_dir, corpus_dir), corpus_dir)
     write_lists(data_dir, utterances, lists)

@@ -17,6 +17,7 @@ from separation.corpus.problems import Problems
 from separation.corpus.recordings import place_recordings, possible_paths
 from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
+from separation.ranges import numbers_of_sources
 from separation.stages import data_stage
 
 
@@ -113,7 +114,7 @@ def place(
 
 def draw(utterances: list[Utterance], conf: Conf) -> dict[str, list[str]]:
     """Draw the mixtures: those of tr of all speakers, those of cv and tt within a group each."""
-    corpus, seed, n_src = conf["corpus"], conf["seed"], conf["corpus"]["n_src"]
+    corpus, seed, n_src = conf["corpus"], conf["seed"], numbers_of_sources(conf)
     none = dict.fromkeys(SPLITS, 0)
     counts = corpus["n_mixtures"]
     lists = make_lists(utterances, n_src, {**none, "tr": counts["tr"]}, seed)
@@ -126,8 +127,8 @@ def draw(utterances: list[Utterance], conf: Conf) -> dict[str, list[str]]:
             lists[key] += lines
     for language in sorted({u.group for u in utterances} - set(corpus["train_groups"])):
         mine = [u for u in utterances if u.group == language]
-        if len({u.speaker for u in mine}) < n_src:
-            print(f"{language}: fewer than {n_src} speakers, so no mixtures")
+        if len({u.speaker for u in mine}) < n_src[-1]:
+            print(f"{language}: fewer than {n_src[-1]} speakers, so no mixtures")
             continue
         wanted = {**none, "tt": corpus["n_language_mixtures"]}
         lists["tt"] += make_lists(mine, n_src, wanted, seed)["tt"]

@@ -29,6 +29,7 @@ from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
 from separation.files import atomic_path
+from separation.ranges import the_number_of_sources
 from separation.stages import data_stage
 from speakers import read_genders, speaker_of
 
@@ -43,6 +44,7 @@ def main() -> None:
 def prepare(conf: Conf, data_dir: Path, begin: Callable[[], None]) -> None:
     """Make ``sources``, ``sources.csv`` and ``lists/``."""
     corpus = conf["corpus"]
+    the_number_of_sources(conf, "wsj0-2mix")
     corpus_dir = find_corpus_dir(corpus["corpus_dir"])
     check_apart(corpus_dir, data_dir)
     if corpus["lists"]:

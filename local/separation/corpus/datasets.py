@@ -140,6 +140,8 @@ class ChunkDataset(Dataset):
         length = min(self.chunk_size, record["length"] - start)
         signals = np.zeros((self.corpus.n_src + 1, length), dtype=np.float32)
         for signal, path in zip(signals, file_names(record, self.corpus.n_src), strict=True):
+            if not path:  # fewer sources than others have: zeros
+                continue
             part, rate = soundfile.read(
                 path, frames=length, start=start, dtype="float32", always_2d=True
             )
@@ -150,7 +152,10 @@ class ChunkDataset(Dataset):
 
 
 class WholeDataset(Dataset):
-    """Whole mixtures of a manifest, first sample to last, in the manifest's order."""
+    """Whole mixtures of a manifest, first sample to last, in the manifest's order.
+
+    Sources that a mixture has not are zeros, after those that it has.
+    """
 
     def __init__(self, manifest: pd.DataFrame, n_src: int, sample_rate: int) -> None:
         self.manifest, self.n_src, self.sample_rate = manifest, n_src, sample_rate
@@ -161,12 +166,13 @@ class WholeDataset(Dataset):
     def __getitem__(self, index: int) -> Item:
         """Mixture ``(time,)`` and sources ``(source, time)``."""
         paths = file_names(self.manifest.iloc[index], self.n_src)
-        signals = [read_audio(path, self.sample_rate) for path in paths]
+        signals = [read_audio(path, self.sample_rate) for path in paths if path]
+        signals += [np.zeros_like(signals[0])] * paths.count("")
         if len({len(signal) for signal in signals}) != 1:
             raise RecipeError(f"{paths[0]}: its sources have other lengths; stage 2 checks it")
         return torch.from_numpy(signals[0]), torch.from_numpy(np.stack(signals[1:]))
 
 
 def file_names(record: pd.Series, n_src: int) -> list[str]:
-    """Paths of the mixture and its sources in a row of a manifest."""
+    """Paths of the mixture and its sources in a row of a manifest, ``""`` for one it has not."""
     return [record["mixture_path"], *(record[f"source_{i + 1}_path"] for i in range(n_src))]

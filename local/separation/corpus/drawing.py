@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 
 from separation.corpus.lists import SPLITS, ListLine, Utterance
 from separation.errors import RecipeError
@@ -44,9 +45,13 @@ def split_speakers(speakers: dict[str, str], shares: dict[str, float], seed: int
 
 
 def make_lists(
-    utterances: list[Utterance], n_src: int, n_mixtures: dict[str, int], seed: int
+    utterances: list[Utterance], n_src: int | Sequence[int], n_mixtures: dict[str, int], seed: int
 ) -> dict[str, list[str]]:
     """Draw the mixtures of every split.
+
+    Of several numbers of sources there are ``n_mixtures`` each, and of each those that a corpus of
+    this number alone has. A source alone is in one mixture, so there are as many of those as there
+    are recordings, at most.
 
     Each speaker's gender is drawn first, women and men alike, so a quarter of two-speaker mixtures
     is FF, a half FM, a quarter MM. All speakers of a mixture differ. Gains are +x, -x (and 0 for a
@@ -55,31 +60,43 @@ def make_lists(
     Raises:
         RecipeError: a split has fewer speakers than a mixture needs, or too few different mixtures.
     """
-    lists = {}
+    lists: dict[str, list[str]] = {}
     for split in SPLITS:
-        by_speaker: dict[str, list[Utterance]] = defaultdict(list)
-        for utterance in utterances:
-            if utterance.split == split:
-                by_speaker[utterance.speaker].append(utterance)
-        if n_mixtures[split] and len(by_speaker) < n_src:
-            raise RecipeError(
-                f"{split}: {len(by_speaker)} speakers, but a mixture needs {n_src};"
-                " give a corpus with more speakers or a smaller --n_src"
-            )
-        rng = random.Random(f"{seed} {n_src} {split}")
-        lines: dict[str, str] = {}
-        tries = 0
-        while len(lines) < n_mixtures[split]:
-            line = _draw(by_speaker, n_src, rng)
-            lines.setdefault(line.mixture_id, str(line))
-            tries += 1
-            if tries > 10 * n_mixtures[split] + 100:
-                raise RecipeError(
-                    f"{split}: only {len(lines)} different mixtures found of"
-                    f" corpus.n_mixtures.{split}={n_mixtures[split]}; ask for fewer"
-                )
-        lists[split] = list(lines.values())
+        mine = [utterance for utterance in utterances if utterance.split == split]
+        lists[split] = []
+        for number in [n_src] if isinstance(n_src, int) else n_src:
+            rng = random.Random(f"{seed} {number} {split}")
+            lists[split] += _draw_split(mine, split, number, n_mixtures[split], rng)
     return lists
+
+
+def _draw_split(
+    utterances: list[Utterance], split: str, n_src: int, count: int, rng: random.Random
+) -> list[str]:
+    """Draw ``count`` mixtures of ``n_src`` sources from the recordings of a split."""
+    if n_src == 1:
+        chosen = rng.sample(utterances, min(count, len(utterances)))
+        return [str(ListLine((utterance.path,), (0.0,))) for utterance in chosen]
+    by_speaker: dict[str, list[Utterance]] = defaultdict(list)
+    for utterance in utterances:
+        by_speaker[utterance.speaker].append(utterance)
+    if count and len(by_speaker) < n_src:
+        raise RecipeError(
+            f"{split}: {len(by_speaker)} speakers, but a mixture needs {n_src};"
+            " give a corpus with more speakers or a smaller --n_src"
+        )
+    lines: dict[str, str] = {}
+    tries = 0
+    while len(lines) < count:
+        line = _draw(by_speaker, n_src, rng)
+        lines.setdefault(line.mixture_id, str(line))
+        tries += 1
+        if tries > 10 * count + 100:
+            raise RecipeError(
+                f"{split}: only {len(lines)} different mixtures found of"
+                f" corpus.n_mixtures.{split}={count}; ask for fewer"
+            )
+    return list(lines.values())
 
 
 def _draw(by_speaker: dict[str, list[Utterance]], n_src: int, rng: random.Random) -> ListLine:

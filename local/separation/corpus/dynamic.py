@@ -40,6 +40,8 @@ DRAWS: dict[str, Callable[[float], float]] = {
     "sqrt_seconds": math.sqrt,
     "seconds": lambda seconds: seconds,
 }
+# A source that a mixture has not: no samples, so zeros where others have more sources.
+ABSENT = (1, 1, 0, SPEED_UNIT, 1.0)
 # Around every recording its first sample is repeated once and its last one twice, which the cubic
 # needs to reach its ends.
 EDGES = (1, 2)
@@ -128,12 +130,14 @@ class MixDraw:
 class DynamicMixing(Dataset):
     """Draws mixtures: new speakers, utterances, chunks, gains and speeds every epoch.
 
-    Speakers of a mixture differ always. Recordings are decoded once and kept in memory as 16 bit.
+    Speakers of a mixture differ always. Of several numbers of sources each is drawn equally often;
+    sources that a mixture has not are zeros, after the others. Recordings are decoded once and kept
+    in memory as 16 bit.
     Items are indexed by ``(epoch, index)``, as of :class:`separation.corpus.datasets.ChunkDataset`.
 
     Args:
         utterances: recordings of the training split.
-        corpus: where they are, and how many speakers of what rate a mixture has.
+        corpus: where they are, and how many speakers of what rate mixtures have.
         draw: what is drawn.
         size: mixtures of an epoch.
         seed: of all that is drawn.
@@ -154,6 +158,7 @@ class DynamicMixing(Dataset):
     ) -> None:
         sources_dir, sample_rate = corpus.sources_dir, corpus.sample_rate
         self.draw, self.n_src, self.size, self.seed = draw, corpus.n_src, size, seed
+        self.numbers = corpus.numbers
         known = read_levels(corpus.levels_file) if corpus.levels_file.is_file() else {}
         jobs = (
             delayed(_decode)(sources_dir / u.path, sample_rate, known.get(u.path))
@@ -197,8 +202,10 @@ class DynamicMixing(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> MixSpec:
         """What to mix."""
         rng = np.random.default_rng([self.seed, *key])
-        chosen = rng.choice(len(self.names), self.n_src, replace=False, p=self.probabilities)
+        n_src = int(rng.choice(self.numbers)) if len(self.numbers) > 1 else self.n_src
+        chosen = rng.choice(len(self.names), n_src, replace=False, p=self.probabilities)
         chunks = [self._draw_chunk(self.speakers[self.names[speaker]], rng) for speaker in chosen]
+        chunks += [ABSENT] * (self.n_src - n_src)
         first, last, length, speed, level = (np.array(value) for value in zip(*chunks, strict=True))
         gains = rng.uniform(-self.draw.gain_range, self.draw.gain_range, self.n_src)
         factor = (10 ** (gains / 20) / np.sqrt(level) * 2.0**-15).astype(np.float32)

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from separation.config import Conf
+from separation.ranges import numbers_of_sources
 
 
 def folder_name(conf: Conf) -> str:
-    """Name of a corpus' folder in ``data/``: ``<corpus>``, ``<corpus>-3spk`` for three sources."""
-    corpus = conf["corpus"]
-    addition = "" if corpus["n_src"] == 2 else f"-{corpus['n_src']}spk"
-    return corpus["name"] + addition
+    """Name of a corpus' folder in ``data/``.
+
+    That is ``<corpus>``, ``<corpus>-3spk`` for three sources, ``<corpus>-1-2-3spk`` for one to
+    three.
+    """
+    numbers = numbers_of_sources(conf)
+    addition = "" if numbers == (2,) else f"-{'-'.join(map(str, numbers))}spk"
+    return str(conf["corpus"]["name"]) + addition
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,10 @@ class Corpus:
         data_dir: the corpus folder, ``data/<corpus>``: ``sources.csv``, ``sources/``, ``lists/``,
             ``active_levels.txt``.
         wav_dir: of the mixed splits and their manifests.
-        n_src: sources of a mixture.
+        n_src: sources of a mixture, at most.
         sample_rate: Hz of the mixtures.
         mode: ``min``: a mixture ends with its shortest source; ``max``: with its longest.
+        several: the numbers of sources that mixtures have, if these differ.
     """
 
     data_dir: Path
@@ -33,6 +39,7 @@ class Corpus:
     n_src: int = 2
     sample_rate: int = 8000
     mode: str = "min"
+    several: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, conf: Conf, data_dir: Path) -> Corpus:
@@ -40,7 +47,14 @@ class Corpus:
         corpus = conf["corpus"]
         rate, mode = corpus["sample_rate"], corpus["mode"]
         wav_dir = data_dir / f"wav{rate / 1000:g}k" / mode
-        return cls(data_dir, wav_dir, corpus["n_src"], rate, mode)
+        numbers = numbers_of_sources(conf)
+        several = numbers if len(numbers) > 1 else ()
+        return cls(data_dir, wav_dir, max(numbers), rate, mode, several)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of sources that mixtures have, in rising order."""
+        return self.several or (self.n_src,)
 
     @property
     def sources_dir(self) -> Path:
@@ -55,7 +69,12 @@ class Corpus:
     @property
     def channels(self) -> list[str]:
         """Folder names of a mixture and its sources: mix, s1, s2, ..."""
-        return ["mix", *(f"s{i + 1}" for i in range(self.n_src))]
+        return self.channels_of(self.n_src)
+
+    @staticmethod
+    def channels_of(n_src: int) -> list[str]:
+        """Those of :attr:`channels` that a mixture of so many sources has."""
+        return ["mix", *(f"s{i + 1}" for i in range(n_src))]
 
     def split_dir(self, split: str) -> Path:
         """Folder of a split's mixtures."""

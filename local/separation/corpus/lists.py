@@ -1,6 +1,6 @@
 """Mixing lists in WSJ0-2mix's format, and ``sources.csv``, the recordings in use.
 
-A list has one mixture a line, ``path1 gain1_dB path2 gain2_dB [path3 gain3_dB]``; ``sources.csv``
+A list has one mixture a line, ``path1 gain1_dB [path2 gain2_dB [path3 gain3_dB]]``; ``sources.csv``
 has speaker, gender and split of each recording. Entry points: :func:`write_lists` for stage 0,
 :func:`read_sources`, :func:`read_split` and :func:`read_list` for later ones.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import fnmatch
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +75,8 @@ def _stem(path: str) -> str:
 def write_lists(data_dir: Path, utterances: list[Utterance], lists: dict[str, list[str]]) -> None:
     """Write ``sources.csv`` and ``lists/mix_<N>_spk_<split>.txt`` below ``data_dir``.
 
+    Mixtures of each number of sources have a list of their own.
+
     Raises:
         RecipeError: a recording whose path a list cannot hold, or a file of the user in the way.
     """
@@ -87,13 +90,14 @@ def write_lists(data_dir: Path, utterances: list[Utterance], lists: dict[str, li
     for split, lines in lists.items():
         if not lines:  # what an earlier run listed is not to be mixed
             made.remove(fnmatch.filter(made.names, f"lists/mix_*_spk_{split}.txt"))
-            continue
-        path = list_path(data_dir, len(lines[0].split()) // 2, split)
-        for row, line in enumerate(lines, 1):
-            parse_line(line, f"{path}:{row}")
-        made.claim([path.relative_to(data_dir).as_posix()])
-        with atomic_path(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        for n_src in sorted({len(line.split()) // 2 for line in lines}):
+            path = list_path(data_dir, n_src, split)
+            mine = [line for line in lines if len(line.split()) // 2 == n_src]
+            for row, line in enumerate(mine, 1):
+                parse_line(line, f"{path}:{row}")
+            made.claim([path.relative_to(data_dir).as_posix()])
+            with atomic_path(path) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in mine), encoding="utf-8")
     made.claim(["sources.csv"])
     with (
         atomic_path(data_dir / "sources.csv") as temporary,
@@ -124,13 +128,13 @@ def read_sources(data_dir: Path) -> list[Utterance]:
 
 
 def read_split(
-    data_dir: Path, n_src: int, split: str, problems: Problems | None = None
+    data_dir: Path, numbers: Sequence[int], split: str, problems: Problems | None = None
 ) -> list[ListLine]:
-    """Read the list of a split and hold it against ``sources.csv``.
+    """Read the lists of a split and hold them against ``sources.csv``.
 
     Args:
         data_dir: the corpus.
-        n_src: sources of a mixture.
+        numbers: of sources of a mixture; each has a list.
         split: its name.
         problems: takes lines that are wrong; None raises the first.
 
@@ -138,7 +142,11 @@ def read_split(
         the lines that are good: their recordings have rows, of different speakers.
     """
     problems = problems or Problems()
-    lines = read_list(list_path(data_dir, n_src, split), n_src, problems)
+    lines = [
+        line
+        for n_src in numbers
+        for line in read_list(list_path(data_dir, n_src, split), n_src, problems)
+    ]
     speakers = {utterance.path: utterance.speaker for utterance in read_sources(data_dir)}
     good = []
     for line in lines:
@@ -201,7 +209,7 @@ def read_list(path: Path, n_src: int, problems: Problems | None = None) -> list[
 def parse_line(text: str, where: str) -> ListLine:
     """Parse one line of a list; ``where`` names it in errors."""
     words = text.split()
-    if len(words) < 4 or len(words) % 2:
+    if len(words) < 2 or len(words) % 2:
         raise RecipeError(f"{where}: {len(words)} columns; needed are 'path gain path gain ...'")
     try:
         gains = tuple(map(float, words[1::2]))

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from separation.corpus.audio import read_audio
 from separation.corpus.completeness import check_expected
 from separation.corpus.layout import Corpus
-from separation.corpus.lists import SPLITS, ListLine, Utterance, list_path, read_sources, read_split
+from separation.corpus.lists import SPLITS, ListLine, Utterance, read_sources, read_split
 from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_manifests
 from separation.corpus.wav16 import read_wav16
@@ -64,15 +64,13 @@ def make_manifests(
     tables = {}
     digest = hashlib.sha256()
     for split in SPLITS:
-        lines = read_split(corpus.data_dir, corpus.n_src, split, problems)
+        lines = read_split(corpus.data_dir, corpus.numbers, split, problems)
         checks = _check_split(corpus, split, lines, nj, problems)
-        tables[split] = pd.DataFrame(
-            [
-                _row(split, line, checks[line.mixture_id][0], utterances)
-                for line in lines
-                if line.mixture_id in checks
-            ]
-        )
+        good = [line for line in lines if line.mixture_id in checks]
+        rows = [_row(split, line, checks[line.mixture_id][0], utterances) for line in good]
+        # Mixtures of the most sources first: they have all columns, in their order.
+        order = list(dict.fromkeys(key for row in sorted(rows, key=len)[::-1] for key in row))
+        tables[split] = pd.DataFrame(rows, [line.where for line in good], order).fillna("")
         for mixture_id, (length, checksum) in sorted(checks.items()):
             digest.update(f"{split} {mixture_id} {length} {checksum}\n".encode())
     problems.finish(str(corpus.data_dir))
@@ -116,14 +114,14 @@ def _check_batch(corpus: Corpus, split: str, lines: list[ListLine]) -> list[tupl
     results: list[tuple[int, int] | str] = []
     for line in lines:
         try:
-            results.append(check_mixture(corpus, split, line.mixture_id, line.where))
+            results.append(check_mixture(corpus, split, line))
         except RecipeError as error:
             results.append(str(error))
     return results
 
 
-def check_mixture(corpus: Corpus, split: str, mixture_id: str, row: str) -> tuple[int, int]:
-    """Check the files of one mixture; ``row`` names it in errors.
+def check_mixture(corpus: Corpus, split: str, line: ListLine) -> tuple[int, int]:
+    """Check the files of one mixture; its line of the list is named in errors.
 
     Returns:
         length in samples, and a checksum over the samples of mixture and sources.
@@ -132,8 +130,8 @@ def check_mixture(corpus: Corpus, split: str, mixture_id: str, row: str) -> tupl
         RecipeError: a file that is missing, damaged, silent or of another rate or length, or
         sources that do not add up to the mixture.
     """
-    folder = corpus.split_dir(split)
-    files = [folder / name / f"{mixture_id}.wav" for name in corpus.channels]
+    folder, row, n_src = corpus.split_dir(split), line.where, len(line.paths)
+    files = [folder / name / f"{line.mixture_id}.wav" for name in corpus.channels_of(n_src)]
     try:
         signals = [_read(file, corpus.sample_rate) for file in files]
     except RecipeError as error:
@@ -150,7 +148,7 @@ def check_mixture(corpus: Corpus, split: str, mixture_id: str, row: str) -> tupl
         difference -= source
     # Each of mix and sources is rounded by itself: their sum is off by (n + 1) / 2 at most.
     off = max(int(difference.max()), -int(difference.min()))
-    if off > (corpus.n_src + 1) / 2:
+    if off > (n_src + 1) / 2:
         raise RecipeError(
             f"{row}: the sources of {files[0]} do not add up to it (off by {off} of 32768)"
         )
@@ -168,14 +166,19 @@ def _read(path: Path, sample_rate: int) -> np.ndarray:
     return np.rint(read_audio(path, sample_rate) * 2.0**15).astype(np.int16)
 
 
-def read_manifest(path: Path, n_src: int) -> pd.DataFrame:
+def read_manifest(path: Path, n_src: int, fewest: int | None = None) -> pd.DataFrame:
     """Read a manifest, ours or LibriMix's; paths in it become absolute.
+
+    Args:
+        path: the file.
+        n_src: sources of a mixture, at most.
+        fewest: sources that every mixture has; cells of further ones may be empty. None: all.
 
     Raises:
         RecipeError: no such file, no mixture, or a cell that is not as
             :func:`separation.tables.manifest_columns` demands.
     """
-    table = read_table(path, manifest_columns(n_src), "stage 2 makes it")
+    table = read_table(path, manifest_columns(n_src, fewest), "stage 2 makes it")
     if table.empty:
         raise RecipeError(f"{path}: no mixture in it; stage 2 makes it")
     return table
@@ -224,6 +227,5 @@ def shared_speakers(tables: dict[str, pd.DataFrame], n_src: int) -> list[str]:
 def _check_speakers(tables: dict[str, pd.DataFrame], corpus: Corpus) -> None:
     if both := shared_speakers(tables, corpus.n_src):
         columns = [f"speaker_{i + 1}_ID" for i in range(corpus.n_src)]
-        row = tables["tt"].index[(tables["tt"][columns] == both[0]).any(axis=1)][0]
-        list_file = list_path(corpus.data_dir, corpus.n_src, "tt")
-        raise RecipeError(f"{list_file}:{row + 1}: speaker {both[0]} of tt is in tr as well")
+        where = tables["tt"].index[(tables["tt"][columns] == both[0]).any(axis=1)][0]
+        raise RecipeError(f"{where}: speaker {both[0]} of tt is in tr as well")

@@ -179,7 +179,11 @@ def mix_split(
                 else:
                     ready[path] = result
             lines = [line for line in lines if _can_be_mixed(line, ready, corpus.mode, problems)]
-            wanted = {f"{name}/{line.mixture_id}.wav" for line in lines for name in corpus.channels}
+            wanted = {
+                f"{name}/{line.mixture_id}.wav"
+                for line in lines
+                for name in corpus.channels_of(len(line.paths))
+            }
             folder = corpus.split_dir(split)
             made, stale = begin_split(corpus.data_dir, folder, wanted)
             for name in corpus.channels:
@@ -200,7 +204,7 @@ def check_list(corpus: Corpus, split: str, problems: Problems) -> list[ListLine]
     Returns:
         the lines that are good.
     """
-    lines = read_split(corpus.data_dir, corpus.n_src, split, problems)
+    lines = read_split(corpus.data_dir, corpus.numbers, split, problems)
     listed = {path for line in lines for path in line.paths}
     missing = {path for path in listed if not (corpus.sources_dir / path).is_file()}
     for line in lines if missing else []:
@@ -282,7 +286,8 @@ def _mix_batch(batch: list[Task], folder: str, corpus: Corpus) -> int:
         signals = [np.fromfile(source.file, np.float32) for source in task.sources]
         levels = [source.level for source in task.sources]
         mixture, sources = mix_sources(signals, levels, task.gains, corpus.mode)
-        for name, samples in zip(corpus.channels, [mixture, *sources], strict=True):
+        channels = corpus.channels_of(len(sources))
+        for name, samples in zip(channels, [mixture, *sources], strict=True):
             write_wav16(f"{folder}/{name}", f"{task.mixture_id}.wav", samples, corpus.sample_rate)
     return len(batch)
 

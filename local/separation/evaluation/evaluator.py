@@ -42,9 +42,12 @@ DESCRIPTION = {"level_difference": 2, "overlap": 3, "swaps": 0, "leakage": 2}  #
 KEPT = ("mixture_ID", "length", "group", "data_fingerprint")  # columns of a manifest
 
 
-def read_split(manifest: Path, n_src: int, most: int) -> pd.DataFrame:
-    """Read a manifest; keep at most ``most`` mixtures, spread evenly over it (0: all)."""
-    table = read_manifest(manifest, n_src)
+def read_split(manifest: Path, n_src: int, most: int, fewest: int | None = None) -> pd.DataFrame:
+    """Read a manifest; keep at most ``most`` mixtures, spread evenly over it (0: all).
+
+    Mixtures have ``n_src`` sources, or from ``fewest`` to ``n_src``.
+    """
+    table = read_manifest(manifest, n_src, fewest)
     if most and len(table) > most:
         table = table.iloc[np.linspace(0, len(table) - 1, most).round().astype(int)]
     return table.reset_index(drop=True)

@@ -18,6 +18,7 @@ import numpy as np
 
 from separation.config import Conf
 from separation.errors import RecipeError
+from separation.ranges import the_number_of_sources
 
 if TYPE_CHECKING:
     from scipy.signal import ShortTimeFFT
@@ -95,7 +96,7 @@ class Oracle:
 
     def __init__(self, tag: str, conf: Conf) -> None:
         self.sample_rate = int(conf["corpus"]["sample_rate"])
-        self.n_src = int(conf["corpus"]["n_src"])
+        self.n_src = the_number_of_sources(conf, f"--tag {tag}")
         self.tag, self._mask = tag, MASKS[tag]
         settings = conf["evaluation"]
         self._window, self._hop = (

@@ -34,7 +34,10 @@ class Separator:
     Attributes:
         sample_rate: of the network, in Hz.
         n_src: sources that it gives.
+        counts: whether it gives fewer where there are fewer.
     """
+
+    counts = False
 
     def __init__(
         self, model: BaseModel, device: str | torch.device = "cpu", bf16: bool = False
@@ -89,10 +92,14 @@ class Separator:
             raise RecipeError(f"{samples.shape[0]} channels; a separator takes one: mix them down")
         if samples.size == 0:
             raise RecipeError("no samples to separate")
-        estimates = self._forward(_resample(samples[None], sample_rate, self.sample_rate)[0])
+        estimates = self._estimates(_resample(samples[None], sample_rate, self.sample_rate)[0])
         estimates = _resample(estimates, self.sample_rate, sample_rate)
         estimates = _to_length(estimates, samples.size)
         return (least_squares_gain(estimates, samples) * estimates).astype(np.float32)
+
+    def _estimates(self, samples: np.ndarray) -> np.ndarray:
+        """Separate ``(time,)`` at the network's rate into ``(source, time)``."""
+        return self._forward(samples)
 
     def _forward(self, samples: np.ndarray) -> np.ndarray:
         """Run the network: ``(time,)`` at its own rate to ``(source, time)``."""

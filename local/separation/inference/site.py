@@ -20,6 +20,7 @@ from separation.errors import RecipeError
 from separation.files import PARTIAL, visible, writing
 from separation.inference import runtime
 from separation.inference.onnx import OnnxStreamingNetwork, export_streaming, load_streaming
+from separation.inference.recursion import refuse_one_and_rest
 from separation.inference.streaming import LEVEL_SECONDS, MOST_GAIN
 from separation.models.registry import load_model
 from separation.models.shelf import find_system
@@ -57,6 +58,7 @@ def write_network(system: Path, folder: Path, licence: str) -> None:
             shutil.copyfile(system, path)
     else:
         exp_dir = find_system(system)
+        refuse_one_and_rest(exp_dir, "the page")
         model, conf = load_model(exp_dir), load_resolved(exp_dir)
         name = exp_dir.resolve().name
         try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from separation.errors import RecipeError, nearest
-from separation.ranges import Rule
+from separation.ranges import ONE_AND_REST, Rule
 
 if TYPE_CHECKING:
     from asteroid.models import BaseModel
@@ -30,7 +30,8 @@ class Architecture(ABC):
     """Settings of a network.
 
     Attributes:
-        num_spks: outputs; 0: as many as ``corpus.n_src``.
+        num_spks: outputs; 0: as many as ``corpus.n_src``, or two of ``training.assignment:
+            one_and_rest``.
         rules: what the values of the keys may be.
         added: keys that the oldest experiments lack; they take their defaults.
     """
@@ -122,14 +123,30 @@ def architecture(conf: dict[str, Any]) -> Architecture:
         if problem := rule.problem(value):
             text = f"'{value}'" if isinstance(value, str) else value
             raise RecipeError(f"net_conf.{key} is {text}: {problem}")
-    n_src = conf["corpus"]["n_src"]
-    if settings.num_spks != n_src:
-        raise RecipeError(
-            f"net_conf.num_spks is {settings.num_spks}, but corpus.n_src is {n_src}; leave"
-            " num_spks out, it follows n_src"
-        )
+    _check_outputs(settings.num_spks, conf)
     settings.check()
     return settings
+
+
+def _check_outputs(num_spks: int, conf: dict[str, Any]) -> None:
+    n_src = conf["corpus"]["n_src"]
+    if conf["training"]["assignment"] == ONE_AND_REST:
+        if num_spks != 2:
+            raise RecipeError(
+                f"net_conf.num_spks is {num_spks}, but training.assignment one_and_rest has two"
+                " outputs, a speaker and the rest; leave num_spks out"
+            )
+        return
+    if isinstance(n_src, list):
+        raise RecipeError(
+            f"corpus.n_src is {n_src}: mixtures of several numbers of speakers need"
+            " training.assignment=one_and_rest, as --tag one_and_rest has it"
+        )
+    if num_spks != n_src:
+        raise RecipeError(
+            f"net_conf.num_spks is {num_spks}, but corpus.n_src is {n_src}; leave num_spks out,"
+            " it follows n_src"
+        )
 
 
 def _settings(name: str, source: str = "") -> type[Architecture]:

@@ -23,6 +23,7 @@ from separation.models.whole import make_whole
 
 PACKAGE = {"model_name": str, "model_args": dict, "state_dict": dict}  # of a model file
 MODEL_FILES = ("best_model.pth", "model.pth")  # of an experiment, of the shelf
+RULE_FILE = "stop_rule.yaml"  # beside the model of one_and_rest: when no speaker is left
 MAX_SAMPLE_RATE = 1_000_000  # Hz
 RETRAIN = "train first (stage 3) or give another --exp_dir"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from separation.config import load_resolved, save_resolved
 from separation.errors import RecipeError, nearest
 from separation.files import check_name, first_there
-from separation.models.registry import MODEL_FILES, load_model, save_model
+from separation.models.registry import MODEL_FILES, RULE_FILE, load_model, save_model
 from separation.options import location_keys
 from separation.tables import TRAINING_LOGS
 from separation.tree import SHELF
@@ -92,4 +92,6 @@ def put_on_shelf(exp_dir: Path, name: str, shelf: Path = SHELF) -> Path:
     log = first_there(exp_dir, TRAINING_LOGS)
     if log:
         shutil.copyfile(log, folder / TRAINING_LOGS[0])
+    if (exp_dir / RULE_FILE).is_file():
+        shutil.copyfile(exp_dir / RULE_FILE, folder / RULE_FILE)
     return folder

@@ -12,7 +12,9 @@ import torch
 from separation.config import Conf
 from separation.errors import RecipeError
 from separation.evaluation.metrics import check_metrics
+from separation.models.architecture import architecture
 from separation.models.registry import build_model
+from separation.ranges import ONE_AND_REST
 from separation.training.acceleration import on_gpu, pick_accelerator
 from separation.training.initial import load_initial
 from separation.training.losses import make_loss
@@ -27,6 +29,11 @@ def check_system(conf: Conf) -> None:
     check_metrics(conf["evaluation"]["metrics"], conf["evaluation"]["metrics_backend"])
     training = conf["training"]
     make_loss(conf)
+    if training["assignment"] == ONE_AND_REST and architecture(conf).causal:
+        raise RecipeError(
+            "training.assignment one_and_rest needs whole mixtures, as the rest is separated again"
+            " until nothing is left of it: set net_conf.causal=false"
+        )
     bounded = training["loss"] == "snr" and training["loss_max_db"]
     if conf["data"]["augment"]["silence_share"] and not bounded:
         raise RecipeError(

@@ -1,13 +1,14 @@
 """Permutation-invariant losses for batches of ragged length: the table :data:`LOSSES`.
 
 Entry point: :func:`make_loss`. A loss compares each estimate with each source of an example;
-:class:`PIT` takes the best permutation.
+:class:`PIT` takes the best permutation, :class:`OneAndRest` the best choice of one source.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -16,6 +17,7 @@ from torch import nn
 
 from separation.config import Conf
 from separation.errors import RecipeError
+from separation.ranges import ASSIGNMENTS
 
 EPSILON = 1e-8  # keeps powers away from 0, as in Asteroid
 STOI_RATES = (8000, 16000)  # Hz, of STOI and PMSQE
@@ -24,23 +26,32 @@ STOI_RATES = (8000, 16000)  # Hz, of STOI and PMSQE
 Pairwise = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def make_loss(conf: Conf) -> PIT:
-    """Make the loss that a configuration asks for in ``training.loss`` and ``loss_max_db``.
+def make_loss(conf: Conf) -> Assignment:
+    """Make the loss that a configuration asks for.
+
+    That is ``training.loss`` with ``loss_max_db``, under ``training.assignment``.
 
     Raises:
-        RecipeError: a bound for a loss that has none, or a rate that a loss is not defined for.
+        RecipeError: a bound for a loss that has none, a rate that a loss is not defined for, or a
+            loss that is not defined for a silent rest.
     """
     name, max_db = conf["training"]["loss"], conf["training"]["loss_max_db"]
+    kind = ASSIGNED[conf["training"]["assignment"]]
+    if kind is OneAndRest and not (name == "snr" and max_db):
+        raise RecipeError(
+            "training.assignment one_and_rest: of the silent rest of a speaker alone only the SNR"
+            " with a bound is defined; set training.loss=snr training.loss_max_db=30"
+        )
     if max_db and name not in BOUNDED:
         raise RecipeError(
             f"training.loss_max_db is {max_db:g}, which is for {', '.join(BOUNDED)};"
             f" training.loss is {name}"
         )
-    return PIT(LOSSES[name](conf["corpus"]["sample_rate"]), max_db)
+    return kind(LOSSES[name](conf["corpus"]["sample_rate"]), max_db)
 
 
-class PIT(nn.Module):
-    """Mean loss of a batch under the best permutation of each example (Yu et al. 2017).
+class Assignment(nn.Module, ABC):
+    """Mean loss of a batch, in which each output is held against what it is to be.
 
     What estimates have past an example's length is left out, so a padded example has the loss that
     it has alone.
@@ -54,7 +65,6 @@ class PIT(nn.Module):
     def __init__(self, pairwise: Pairwise, max_db: float = 0.0) -> None:
         super().__init__()
         self.pairwise, self.max_db = pairwise, max_db
-        self.pit = PITLossWrapper(self._bounded, pit_from="pw_mtx")
 
     def forward(
         self, estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor
@@ -68,7 +78,30 @@ class PIT(nn.Module):
         """
         with torch.autocast(estimates.device.type, enabled=False):
             there = within(sources, lengths)
-            return self.pit(estimates.float() * there, sources.float() * there, lengths=lengths)
+            return self._assigned(estimates.float() * there, sources.float() * there, lengths)
+
+    @abstractmethod
+    def _assigned(
+        self, estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """The loss of signals that are zero after their ends."""
+
+    @abstractmethod
+    def improvement(
+        self,
+        mixtures: torch.Tensor,
+        estimates: torch.Tensor,
+        sources: torch.Tensor,
+        lengths: torch.Tensor,
+    ) -> torch.Tensor:
+        """Mean SI-SDR improvement of a batch, dB, whatever the loss is, so that runs compare.
+
+        Args:
+            mixtures: ``(batch, time)``, of two sources and more.
+            estimates: ``(batch, source, time)``.
+            sources: ``(batch, source, time)``.
+            lengths: ``(batch,)``, samples.
+        """
 
     def _bounded(
         self, estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor
@@ -79,6 +112,71 @@ class PIT(nn.Module):
         to_log = math.log(10) / 10
         bound = loss.new_tensor(-self.max_db * to_log)
         return torch.logaddexp(loss * to_log, bound) / to_log
+
+
+class PIT(Assignment):
+    """The loss under the best permutation of each example (Yu et al. 2017)."""
+
+    def __init__(self, pairwise: Pairwise, max_db: float = 0.0) -> None:
+        super().__init__(pairwise, max_db)
+        self.pit = PITLossWrapper(self._bounded, pit_from="pw_mtx")
+
+    def _assigned(
+        self, estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        return self.pit(estimates, sources, lengths=lengths)
+
+    def improvement(
+        self,
+        mixtures: torch.Tensor,
+        estimates: torch.Tensor,
+        sources: torch.Tensor,
+        lengths: torch.Tensor,
+    ) -> torch.Tensor:
+        """That of all sources."""
+        si_sdr = PIT(LOSSES["si_sdr"](0))
+        unprocessed = si_sdr(mixtures[:, None].expand_as(sources), sources, lengths)
+        return unprocessed - si_sdr(estimates, sources, lengths)
+
+
+class OneAndRest(Assignment):
+    """One-and-rest PIT (OR-PIT) of Takahashi et al. 2019: any number of sources, two outputs.
+
+    The first output is to be a source ``s_i``, the second one the sum of the ``N - 1`` others:
+    ``min over i of l(e_1, s_i) + l(e_2, sum_j!=i s_j) / (N - 1)``. Of a source alone the rest is
+    silence, with a weight of 1. Sources that are zero throughout are sources that the mixture has
+    not, so that a batch may mix numbers of sources.
+    """
+
+    def _assigned(
+        self, estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        n = sources.shape[1]
+        there = sources.any(-1)  # (batch, source)
+        rests = sources.sum(1, keepdim=True) - sources
+        wanted = torch.stack([sources, rests], 2).flatten(0, 1)  # (batch * source, 2, time)
+        loss = self._bounded(
+            estimates.repeat_interleave(n, 0), wanted, lengths.repeat_interleave(n, 0)
+        )
+        one, rest = (loss[:, k, k].unflatten(0, (-1, n)) for k in (0, 1))
+        weight = 1 / (there.sum(1, keepdim=True) - 1).clamp(min=1)
+        possible = there | ~there.any(1, keepdim=True)  # silence throughout: any of them
+        return (one + weight * rest).masked_fill(~possible, math.inf).amin(1).mean()
+
+    def improvement(
+        self,
+        mixtures: torch.Tensor,
+        estimates: torch.Tensor,
+        sources: torch.Tensor,
+        lengths: torch.Tensor,
+    ) -> torch.Tensor:
+        """That of the source that the first output improves most."""
+        before, after = (
+            LOSSES["si_sdr"](0)(signal[:, None].expand_as(sources), sources, lengths)[:, 0]
+            for signal in (mixtures, estimates[:, 0])
+        )
+        gained = before - after  # (batch, source)
+        return gained.masked_fill(~sources.any(-1), -math.inf).amax(1).mean()
 
 
 class RatioOfProjection(nn.Module):
@@ -194,6 +292,8 @@ LOSSES: dict[str, Callable[[int], Pairwise]] = {
     "stoi": stoi,
     "pmsqe": pmsqe,
 }
+# By the values of training.assignment.
+ASSIGNED: dict[str, type[Assignment]] = dict(zip(ASSIGNMENTS, (PIT, OneAndRest), strict=True))
 BOUNDED = ("si_sdr", "snr", "sd_sdr")  # ratios: training.loss_max_db bounds them
 
 

@@ -11,7 +11,6 @@ from torch.nn.utils import clip_grad_norm_
 from separation.corpus.datasets import Batch
 from separation.corpus.dynamic import Mixer, MixSpec
 from separation.errors import RecipeError
-from separation.training.losses import LOSSES, PIT
 
 
 class SeparationSystem(System):
@@ -24,7 +23,8 @@ class SeparationSystem(System):
         clip_grad_norm: largest norm of the gradients, 0 for no limit.
         max_bad_steps: NaN or Inf steps in a row that end training.
         mixer: of recipes.
-        **system: as :class:`asteroid.engine.System`; the loaders have samplers of
+        **system: as :class:`asteroid.engine.System`; the loss is one of
+            :mod:`separation.training.losses`; the loaders have samplers of
             :mod:`separation.corpus.datasets`, which a resumed run tells where to continue.
 
     Raises:
@@ -43,7 +43,6 @@ class SeparationSystem(System):
         self.clip_grad_norm = clip_grad_norm
         self.max_bad_steps = max_bad_steps
         self.mixer = mixer
-        self.si_sdr = PIT(LOSSES["si_sdr"](0))  # of cv, whatever the loss is, so that runs compare
         self.bad_steps = 0
         self.bad_in_a_row = 0
         self.train_sums = torch.zeros(2)  # of the losses in this epoch so far, and how many
@@ -78,25 +77,29 @@ class SeparationSystem(System):
 
     def on_validation_epoch_start(self) -> None:
         """Start new sums."""
-        self.val_sums = torch.zeros(3, dtype=torch.float64, device="cpu")
+        self.val_sums = torch.zeros(4, dtype=torch.float64, device="cpu")
 
     def validation_step(self, batch: Batch, batch_nb: int) -> None:
         """Add loss and SI-SDR improvement of a batch's mixtures to the sums."""
         mixtures, sources, lengths = batch
         estimates = self(mixtures, lengths)
         loss = self.loss_func(estimates, sources, lengths)
-        unprocessed = self.si_sdr(mixtures[:, None].expand_as(sources), sources, lengths)
-        improvement = unprocessed - self.si_sdr(estimates, sources, lengths)
-        values = torch.stack([loss, improvement, torch.ones_like(loss)])
-        self.val_sums += len(mixtures) * values.cpu().double()
+        several = sources.any(-1).sum(1) > 1  # a source alone cannot be improved
+        improvement = loss.new_zeros(())
+        if several.any():
+            of = (signals[several] for signals in (mixtures, estimates, sources, lengths))
+            improvement = self.loss_func.improvement(*of)
+        counts = several.new_tensor([len(mixtures), int(several.sum())], dtype=torch.float64)
+        sums = torch.stack([loss, improvement]).double() * counts
+        self.val_sums += torch.cat([sums, counts]).cpu()
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over all mixtures, each counted once however many processes there are.
 
         Lightning's own mean over processes rounds the number of mixtures down.
         """
-        sums = self.all_gather(self.val_sums.float()).reshape(-1, 3).sum(0)
-        values = {"val_loss": sums[0] / sums[2], "val_si_sdri": sums[1] / sums[2]}
+        sums = self.all_gather(self.val_sums.float()).reshape(-1, 4).sum(0)
+        values = {"val_loss": sums[0] / sums[2], "val_si_sdri": sums[1] / sums[3]}
         self.log_dict(values, prog_bar=True)
         super().on_validation_epoch_end()
 

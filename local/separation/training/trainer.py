@@ -147,7 +147,7 @@ class Training:
 def train_loader(conf: Conf, corpus: Corpus) -> DataLoader:
     """Batches of training chunks, as ``data:`` of the configuration says."""
     data, settings = conf["data"], conf["corpus"]
-    manifest = read_manifest(corpus.manifest("tr"), corpus.n_src)
+    manifest = read_manifest(corpus.manifest("tr"), corpus.n_src, corpus.numbers[0])
     dataset: Dataset
     if data["dynamic_mixing"]:
         if settings.get("task") == "sep_noisy":
@@ -187,7 +187,7 @@ def train_loader(conf: Conf, corpus: Corpus) -> DataLoader:
 
 def cv_loader(conf: Conf, corpus: Corpus) -> DataLoader:
     """Whole validation mixtures, one at a time: padding would change a global norm's statistics."""
-    manifest = read_manifest(corpus.manifest("cv"), corpus.n_src)
+    manifest = read_manifest(corpus.manifest("cv"), corpus.n_src, corpus.numbers[0])
     dataset = WholeDataset(manifest, corpus.n_src, corpus.sample_rate)
     return DataLoader(
         dataset,
