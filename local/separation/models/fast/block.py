@@ -72,7 +72,7 @@ class FoldedBlock(Conv1DBlock):
             and sides * depthwise.padding[0] == reach  # as many frames out as in
             and not any(_is_watched(module) for module in self.modules() if module is not self)
             and all(p.dtype == norm.gamma.dtype for p in self.parameters())
-            and is_available(precision(x), norm.gamma.dtype)
+            and is_available(precision(x), norm.gamma.dtype, FOLDED[type(norm)])
         )
 
 

@@ -19,8 +19,7 @@ from pathlib import Path
 import torch
 
 log = logging.getLogger("separation")
-NORMS = ("global", "cumulative")
-SOURCES = [Path(__file__).with_name(f"{norm}_norm.c") for norm in NORMS]
+SOURCES = {n: Path(__file__).with_name(f"{n}_norm.c") for n in ("global", "cumulative")}
 FLAGS = "-O3 -march=native -fno-math-errno -fno-trapping-math -fopenmp -fPIC".split()
 DEFINED = {  # for matrices of a type; and the type that it is computed with
     torch.float32: ([], torch.float32),
@@ -66,14 +65,14 @@ class Weights:
     norm: str = "global"
 
 
-def is_available(dtype: torch.dtype, real: torch.dtype) -> bool:
-    """Whether matrices of one type can be computed here with weights of another."""
-    return dtype in DEFINED and DEFINED[dtype][1] == real and library(dtype) is not None
+def is_available(dtype: torch.dtype, real: torch.dtype, norm: str) -> bool:
+    """Whether blocks with a norm can be computed here, of matrices and weights of two types."""
+    return dtype in DEFINED and DEFINED[dtype][1] == real and library(dtype, norm) is not None
 
 
-def library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    """The functions for matrices of a type; None where they cannot be compiled."""
-    return compiled(tuple(SOURCES), tuple(DEFINED[dtype][0]))
+def library(dtype: torch.dtype, norm: str) -> ctypes.CDLL | None:
+    """The functions of a norm for matrices of a type; None where they cannot be compiled."""
+    return compiled((SOURCES[norm],), tuple(DEFINED[dtype][0]))
 
 
 @cache
@@ -175,7 +174,7 @@ def _call(name: str, weights: Weights, *matrices: torch.Tensor) -> None:
     # Held until the call is over; what is written to is contiguous as it is.
     parts = [getattr(weights, field).detach().contiguous() for field in POINTERS]
     held = [matrix.contiguous() for matrix in (*matrices, scratch)]
-    function = getattr(library(matrices[0].dtype), f"{weights.norm}_{name}")
+    function = getattr(library(matrices[0].dtype, weights.norm), f"{weights.norm}_{name}")
     function(shape, _Weights(*(p.data_ptr() for p in parts)), *map(_pointer, held))
 
 
