@@ -238,7 +238,8 @@ def count_rows(scores: pd.DataFrame, split: str, facts: Provenance) -> pd.DataFr
         failed = mine["si_sdri"].isna() & (mine["n_sources"] > 1)
         rows.append({**row, "n_failed": int(failed.sum())})
     columns = [*COLUMNS, "known_si_sdri", "p_si_sdr", "count_accuracy"]
-    return pd.DataFrame(rows).reindex(columns=columns).round(dict.fromkeys(MEANS, DIGITS))
+    digits = dict.fromkeys((*MEANS, *INTERVAL, "count_accuracy"), DIGITS)
+    return pd.DataFrame(rows).reindex(columns=columns).round(digits)
 
 
 def _rule_of(separator: RecursiveSeparator) -> StopRule:

@@ -12,12 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
-from asteroid.losses import PairwiseNegSDR, PITLossWrapper, SingleSrcNegSTOI, SingleSrcPMSQE
+from asteroid.losses import PairwiseNegSDR, PITLossWrapper, SingleSrcNegSTOI
 from torch import nn
 
 from separation.config import Conf
 from separation.errors import RecipeError
 from separation.ranges import ASSIGNMENTS
+from separation.training.single_signals import PMSQE, EachAlone
 
 EPSILON = 1e-8  # keeps powers away from 0, as in Asteroid
 STOI_RATES = (8000, 16000)  # Hz, of STOI and PMSQE
@@ -222,53 +223,6 @@ def mse(estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor) -
 def log_mse(estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Mean squared error, dB: ``10 log10(mse)`` (Heitkaemper et al. 2020)."""
     return 10 * torch.log10(mse(estimates, sources, lengths) + EPSILON)
-
-
-class EachAlone:
-    """A loss of single signals, taken for each pair; ragged examples one by one.
-
-    Not a module: what the loss computes with is no part of a checkpoint.
-
-    Args:
-        loss: takes estimates and sources ``(batch, time)`` and gives ``(batch,)``.
-    """
-
-    def __init__(self, loss: nn.Module) -> None:
-        self.loss = loss
-
-    def __call__(
-        self, estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor
-    ) -> torch.Tensor:
-        """Loss of each estimate with each source, ``(batch, estimate, source)``."""
-        if not bool((lengths == sources.shape[-1]).all()):
-            alone = [
-                self(e[None, :, :n], s[None, :, :n], lengths.new_tensor([n]))
-                for e, s, n in zip(estimates, sources, lengths.tolist(), strict=True)
-            ]
-            return torch.cat(alone)
-        loss = self.loss.to(sources.device)
-        pairs = [[loss(e, s) for s in sources.unbind(1)] for e in estimates.unbind(1)]
-        return torch.stack([torch.stack(row, 1) for row in pairs], 1)
-
-
-class PMSQE(nn.Module):
-    """PMSQE of signals (Martin-Donas et al. 2018): Asteroid's, on frames of 32 ms."""
-
-    window: torch.Tensor
-
-    def __init__(self, sample_rate: int) -> None:
-        super().__init__()
-        self.loss = SingleSrcPMSQE(sample_rate=sample_rate)
-        self.register_buffer("window", torch.hann_window(sample_rate * 32 // 1000).sqrt())
-
-    def forward(self, estimates: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
-        """Loss of each of ``(batch, time)``."""
-        powers = []
-        for signal in (estimates, sources):
-            size = len(self.window)
-            spectrum = torch.stft(signal, size, size // 2, window=self.window, return_complex=True)
-            powers.append(torch.view_as_real(spectrum).square().sum(-1).transpose(1, 2))
-        return self.loss(*powers)
 
 
 def stoi(sample_rate: int) -> Pairwise:
