@@ -22,7 +22,7 @@ TINY = [  # a corpus, a network and a training of seconds
     "data.epoch_size=6",
     *("evaluation.metrics=[si_sdr, sdr, snr]", "evaluation.n_examples=1"),
 ]
-COMMAND = ["--tag", "small", "--nj", "2", "--", *TINY]
+COMMAND = ["--nj", "2", "--", *TINY]
 
 # These say when and how fast something was computed.
 CHANGING = ["real_time_factor", "date", "commit", "command"]

@@ -32,7 +32,7 @@ def test_all_stages_run(recipe, first):
     assert "espeak-2mix" in first.stdout
     assert (recipe / "results" / "RESULTS.md").is_file()
     assert (recipe / "results" / "index.html").is_file()
-    assert whole.loc["tt", "command"].startswith("./run.sh --tag small --nj 2 -- ")
+    assert whole.loc["tt", "command"].startswith("./run.sh --nj 2 -- ")
 
 
 def test_a_second_call_does_nothing_over(recipe, first):
@@ -42,7 +42,7 @@ def test_a_second_call_does_nothing_over(recipe, first):
         return {path: path.stat().st_mtime_ns for path in files}
 
     before = stamps()
-    again = run(recipe, "--tag", "small", "--nj", "1", "--", *TINY)
+    again = run(recipe, "--nj", "1", "--", *TINY)
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("done before") == 5
     assert stamps() == before
