@@ -13,6 +13,7 @@ from asteroid.models import BaseModel
 
 import evaluate
 import separate
+from separation import tree
 from separation.config import ROOT, load_resolved, save_resolved
 from separation.errors import RecipeError
 from separation.models import shelf
@@ -37,7 +38,8 @@ def experiment(tmp_path):
 
 @pytest.fixture
 def own_shelf(tmp_path, monkeypatch):
-    monkeypatch.setattr(shelf, "SHELF", tmp_path / "pretrained")
+    for module in (shelf, tree):
+        monkeypatch.setattr(module, "SHELF", tmp_path / "pretrained")
     return tmp_path / "pretrained"
 
 
@@ -147,7 +149,7 @@ def test_the_shelf_is_listed(capsys, monkeypatch):
 def test_a_shelved_model_is_evaluated_beside_the_experiments(world, own_shelf, monkeypatch, named):
     monkeypatch.chdir(own_shelf.parent)
     put_on_shelf(world.exp_dir, "mine", own_shelf)
-    monkeypatch.setattr(shelf, "ROOT", world.root)
+    monkeypatch.setattr(tree, "ROOT", world.root)
     monkeypatch.setattr(evaluate, "ROOT", world.root)
     arguments = ["--exp_dir", named, "--data_dir", str(world.data_dir), "--", "nj=1"]
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments])
