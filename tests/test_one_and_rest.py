@@ -38,8 +38,8 @@ def test_train_count_evaluate(run, tmp_path, data_dir):
     evaluation = ["--exp_dir", exp_dir, "--data_dir", data_dir, "--results", results]
     status, error, _ = run("evaluate", evaluation)
     assert status == 1
-    assert "stop_rule.yaml is missing: local/speakers.py chooses it on cv" in error
-    assert run("speakers", places)[:2] == (0, "")
+    assert "stop_rule.yaml is missing: local/stop_rule.py chooses it on cv" in error
+    assert run("stop_rule", places)[:2] == (0, "")
     assert read_rule(exp_dir) == chosen
     assert run("evaluate", evaluation)[:2] == (0, "")
     scores = pd.read_csv(exp_dir / "eval_tt" / "speakers.csv")
@@ -52,6 +52,6 @@ def test_train_count_evaluate(run, tmp_path, data_dir):
 
 def test_nothing_to_choose_for_a_fixed_number(run, world):
     places = ["--data_dir", world.data_dir, "--exp_dir", world.exp_dir]
-    status, error, _ = run("speakers", places)
+    status, error, _ = run("stop_rule", places)
     assert status == 1
     assert "not of training.assignment one_and_rest: nothing to choose" in error

@@ -124,7 +124,7 @@ def test_a_rule_is_read_back_and_a_bad_one_is_named(exp_dir):
     with pytest.raises(RecipeError, match=r"stop_rule.yaml: n_max is None: must be 1 or more"):
         read_rule(exp_dir)
     path.unlink()
-    with pytest.raises(RecipeError, match=r"stop_rule.yaml is missing.*speakers.py.*--n_src N"):
+    with pytest.raises(RecipeError, match=r"stop_rule.yaml is missing.*stop_rule.py.*--n_src N"):
         read_rule(exp_dir)
     assert open_separator(exp_dir, n_src="2").n_src == 2
 

@@ -194,7 +194,7 @@ def read_rule(exp_dir: Path) -> StopRule:
     path = exp_dir / RULE_FILE
     if not path.is_file():
         raise RecipeError(
-            f"{path} is missing: local/speakers.py chooses it on cv, or give the number of"
+            f"{path} is missing: local/stop_rule.py chooses it on cv, or give the number of"
             " speakers, --n_src N"
         )
     values = read_yaml(path)
