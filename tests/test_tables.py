@@ -145,7 +145,8 @@ def test_a_bad_file_is_named(read, content, says):
 @pytest.mark.parametrize("path", sorted((ROOT / "results").rglob("*.csv")), ids=lambda p: p.stem)
 def test_results_of_the_repository_are_read(path):
     table = read_table(path, RESULTS)
-    assert table["si_sdri"].notna().all()
+    several = table["subset"] != "1 speaker"  # which cannot be improved
+    assert table.loc[several, "si_sdri"].notna().all()
 
 
 def test_scores_may_be_fewer_or_more(read):
