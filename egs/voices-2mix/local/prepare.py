@@ -114,24 +114,24 @@ def place(
 
 def draw(utterances: list[Utterance], conf: Conf) -> dict[str, list[str]]:
     """Draw the mixtures: those of tr of all speakers, those of cv and tt within a group each."""
-    corpus, seed, n_src = conf["corpus"], conf["seed"], numbers_of_sources(conf)
+    corpus, seed, numbers = conf["corpus"], conf["seed"], numbers_of_sources(conf)
     none = dict.fromkeys(SPLITS, 0)
     counts = corpus["n_mixtures"]
-    lists = make_lists(utterances, n_src, {**none, "tr": counts["tr"]}, seed)
+    lists = make_lists(utterances, numbers, {**none, "tr": counts["tr"]}, seed)
     names = corpus["test_groups"]
     for number, name in enumerate(names):
         mine = [u for u in utterances if u.group == name]
         # Those that cannot be shared out evenly go to the first groups.
         wanted = {s: (counts[s] + len(names) - 1 - number) // len(names) for s in ("cv", "tt")}
-        for key, lines in make_lists(mine, n_src, {**none, **wanted}, seed).items():
+        for key, lines in make_lists(mine, numbers, {**none, **wanted}, seed).items():
             lists[key] += lines
     for language in sorted({u.group for u in utterances} - set(corpus["train_groups"])):
         mine = [u for u in utterances if u.group == language]
-        if len({u.speaker for u in mine}) < n_src[-1]:
-            print(f"{language}: fewer than {n_src[-1]} speakers, so no mixtures")
+        if len({u.speaker for u in mine}) < max(numbers):
+            print(f"{language}: fewer than {max(numbers)} speakers, so no mixtures")
             continue
         wanted = {**none, "tt": corpus["n_language_mixtures"]}
-        lists["tt"] += make_lists(mine, n_src, wanted, seed)["tt"]
+        lists["tt"] += make_lists(mine, numbers, wanted, seed)["tt"]
     return lists
 
 

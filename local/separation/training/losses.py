@@ -87,7 +87,6 @@ class Assignment(nn.Module, ABC):
     ) -> torch.Tensor:
         """The loss of signals that are zero after their ends."""
 
-    @abstractmethod
     def improvement(
         self,
         mixtures: torch.Tensor,
@@ -99,9 +98,26 @@ class Assignment(nn.Module, ABC):
 
         Args:
             mixtures: ``(batch, time)``, of two sources and more.
-            estimates: ``(batch, source, time)``.
-            sources: ``(batch, source, time)``.
+            estimates: ``(batch, estimate, time)``.
+            sources: ``(batch, source, time)``, zeros where a mixture has fewer.
             lengths: ``(batch,)``, samples.
+        """
+        with torch.autocast(estimates.device.type, enabled=False):
+            sources, pairwise = sources.float(), LOSSES["si_sdr"](0)
+            before, *after = (
+                pairwise(signal.float()[:, None].expand_as(sources), sources, lengths)[:, 0]
+                for signal in (mixtures, *estimates.unbind(1))
+            )
+            gains = torch.stack([before - one for one in after], 1)
+            return self._best(gains, sources.any(-1))
+
+    @abstractmethod
+    def _best(self, gains: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """Mean gain under the assignment that gains most.
+
+        Args:
+            gains: of each estimate as each source, dB, ``(batch, estimate, source)``.
+            there: sources that a mixture has, ``(batch, source)``.
         """
 
     def _bounded(
@@ -127,17 +143,8 @@ class PIT(Assignment):
     ) -> torch.Tensor:
         return self.pit(estimates, sources, lengths=lengths)
 
-    def improvement(
-        self,
-        mixtures: torch.Tensor,
-        estimates: torch.Tensor,
-        sources: torch.Tensor,
-        lengths: torch.Tensor,
-    ) -> torch.Tensor:
-        """That of all sources."""
-        si_sdr = PIT(LOSSES["si_sdr"](0))
-        unprocessed = si_sdr(mixtures[:, None].expand_as(sources), sources, lengths)
-        return unprocessed - si_sdr(estimates, sources, lengths)
+    def _best(self, gains: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        return -self.pit.find_best_perm(-gains)[0].mean()
 
 
 class OneAndRest(Assignment):
@@ -164,20 +171,9 @@ class OneAndRest(Assignment):
         possible = there | ~there.any(1, keepdim=True)  # silence throughout: any of them
         return (one + weight * rest).masked_fill(~possible, math.inf).amin(1).mean()
 
-    def improvement(
-        self,
-        mixtures: torch.Tensor,
-        estimates: torch.Tensor,
-        sources: torch.Tensor,
-        lengths: torch.Tensor,
-    ) -> torch.Tensor:
-        """That of the source that the first output improves most."""
-        before, after = (
-            LOSSES["si_sdr"](0)(signal[:, None].expand_as(sources), sources, lengths)[:, 0]
-            for signal in (mixtures, estimates[:, 0])
-        )
-        gained = before - after  # (batch, source)
-        return gained.masked_fill(~sources.any(-1), -math.inf).amax(1).mean()
+    def _best(self, gains: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        # the first output's, as the source that it improves most
+        return gains[:, 0].masked_fill(~there, -math.inf).amax(1).mean()
 
 
 class RatioOfProjection(nn.Module):
