@@ -31,6 +31,7 @@ SYSTEMS = {
     "deep": ("deep_causal",),
     "gated": ("deep_causal", "net_conf.deep_gate=glu"),
     "spectral": ("spectral_causal",),
+    "spectral, half overlapping": ("spectral_causal", "net_conf.overlap=2"),
     "spectral, P 2": ("spectral_causal", "net_conf.P=2", "net_conf.Sc=4"),
 }
 every_system = pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS)

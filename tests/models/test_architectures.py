@@ -88,8 +88,9 @@ def test_what_an_architecture_says_is_a_number_of_samples_or_all(name, field):
 
 
 @torch.no_grad()
-def test_spectral_masks_of_1_give_the_mixture_to_its_ends():
-    model, wav = small_network("spectral"), torch.randn(2, 801)
+@pytest.mark.parametrize("overlap", [2, 4])
+def test_spectral_masks_of_1_give_the_mixture_to_its_ends(overlap):
+    model, wav = small_network("spectral", f"net_conf.overlap={overlap}"), torch.randn(2, 801)
     model.masker.forward = lambda x: torch.ones(2, 2, *x.shape[1:])
     torch.testing.assert_close(model(wav), wav[:, None].expand(-1, 2, -1), rtol=0, atol=1e-5)
     model.masker.forward = lambda x: torch.zeros(2, 2, *x.shape[1:])
@@ -146,6 +147,8 @@ def test_the_receptive_field_of_sudormrf_is_what_gradients_reach(overrides):
         ("dprnn", "norm=cln", "net_conf.norm is 'cln': known: gln, cln_frame"),
         ("dprnn", "dropout=1", "net_conf.dropout is 1.0: must be 0 or more, 0.99 at most"),
         ("spectral", "L=34", "net_conf.L is 34; it must be a multiple of 4"),
+        ("spectral", "overlap=5", "net_conf.L is 256; it must be a multiple of 10"),
+        ("spectral", "overlap=1", "net_conf.overlap"),
         ("spectral", "P=2", "net_conf.P is 2; it must be odd"),
         ("sudormrf", "K_E=20", "net_conf.K_E is 20; it must be odd"),
         (

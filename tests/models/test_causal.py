@@ -77,6 +77,7 @@ def test_an_output_sample_sees_its_latency_and_nothing_later(name, length, batch
         ("dprnn", [], 300),
         ("sudormrf", ["net_conf.B=1"], 300),
         ("spectral", [], 300),
+        ("spectral", ["net_conf.overlap=2"], 300),
         ("sudormrf", ["net_conf.B=1", "net_conf.variant=original"], 300),
     ],
 )

@@ -24,6 +24,7 @@ COMPILED = {
     "more than a panel": ("causal", "net_conf.N=70", "net_conf.B=33", "net_conf.H=40"),
     "L 2": ("causal", "net_conf.L=2"),
     "spectral": ("spectral_causal", *DEEPER),
+    "spectral, half overlapping": ("spectral_causal", "net_conf.overlap=2"),
     "spectral, softmax": ("spectral_causal", "net_conf.activate=softmax", "corpus.n_src=3"),
     "spectral, skip": ("spectral_causal", "net_conf.Sc=5", "net_conf.L=76"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,22 +30,30 @@ class SpectralNet(WholeMixture):
 
     Args:
         n_src: sources.
-        kernel_size: of the window, samples; a multiple of 4, of which the stride is one.
+        kernel_size: of the window, samples.
         sample_rate: Hz.
+        overlap: windows that a sample lies in; the stride is kernel_size/overlap.
         **separator: as :class:`asteroid.masknn.TDConvNet`.
     """
 
     streams = True
 
     def __init__(
-        self, n_src: int, kernel_size: int, sample_rate: float = 8000.0, **separator: Any
+        self,
+        n_src: int,
+        kernel_size: int,
+        sample_rate: float = 8000.0,
+        overlap: int = 4,
+        **separator: Any,
     ) -> None:
+        stride = kernel_size // overlap
         encoder, decoder = make_enc_dec(
-            "stft", kernel_size, kernel_size, kernel_size // 4, sample_rate=sample_rate
+            "stft", kernel_size, kernel_size, stride, sample_rate=sample_rate
         )
         masker = TDConvNet(encoder.n_feats_out // 2, n_src, **separator)
         super().__init__(encoder, masker, decoder)
-        self.edges = kernel_size - kernel_size // 4  # all samples lie in as many windows
+        self.overlap = overlap
+        self.edges = kernel_size - stride  # all samples lie in as many windows
 
     def _separate(self, wav: torch.Tensor) -> torch.Tensor:
         padded = nn.functional.pad(wav, (self.edges, self.edges))
@@ -67,6 +76,7 @@ class SpectralNet(WholeMixture):
             **separator,
             "kernel_size": int(self.encoder.filterbank.kernel_size),
             "sample_rate": self.sample_rate,
+            "overlap": self.overlap,
         }
 
 
@@ -75,7 +85,9 @@ class Settings(Architecture):
     """The letters of Conv-TasNet's separator (Luo and Mesgarani 2019, table I), and the window's.
 
     Attributes:
-        L: window, samples; the stride is L/4.
+        L: window, samples.
+        overlap: windows that a sample lies in; the stride is L/overlap. Half as many frames are
+            half the work, and the ideal masks are 0.2 dB worse.
         B: bottleneck channels.
         H: channels of the depthwise convolution.
         Sc: channels of the skip connections; 0: none.
@@ -89,6 +101,7 @@ class Settings(Architecture):
     """
 
     L: int = 256
+    overlap: int = 4
     B: int = 128
     H: int = 256
     Sc: int = 0
@@ -101,14 +114,16 @@ class Settings(Architecture):
     rules: ClassVar[dict[str, Rule]] = {
         **dict.fromkeys(("L", "B", "H", "P", "X", "R"), Number(1)),
         "Sc": Number(0),
+        "overlap": Number(2),
         "activate": OneOf(("sigmoid", "relu", "softmax")),
     }
-    added: ClassVar[tuple[str, ...]] = ("causal",)
+    added: ClassVar[tuple[str, ...]] = ("causal", "overlap")
 
     def check(self) -> None:
         """Raise a :class:`RecipeError` with the key where values do not fit together."""
-        if self.L % 4:
-            raise RecipeError(f"net_conf.L is {self.L}; it must be a multiple of 4")
+        parts = math.lcm(2, self.overlap)
+        if self.L % parts:
+            raise RecipeError(f"net_conf.L is {self.L}; it must be a multiple of {parts}")
         if self.P % 2 == 0 and not self.causal:
             raise RecipeError(f"net_conf.P is {self.P}; it must be odd unless causal is true")
 
@@ -118,6 +133,7 @@ class Settings(Architecture):
             n_src=self.num_spks,
             kernel_size=self.L,
             sample_rate=sample_rate,
+            overlap=self.overlap,
             bn_chan=self.B,
             hid_chan=self.H,
             skip_chan=self.Sc,
@@ -132,7 +148,7 @@ class Settings(Architecture):
     @property
     def stride(self) -> int:
         """Samples from one frame of the encoder to the next."""
-        return self.L // 4
+        return self.L // self.overlap
 
     @property
     def receptive_field(self) -> int:
