@@ -104,7 +104,7 @@ class _Block(torch.autograd.Function):
         with torch.autocast("cpu", enabled=False):
             x = x.to(dtype)
             weight, weights, ways = _sorted(kind, parameters)
-            y = matmul(weight, x).contiguous()
+            y = matmul(weight, x)
             *kept, scaling = block_forward(y, weights)
             gain, shift = scaling.unbind(1)
             out = [mix(w * gain[:, None], b + shift @ w.t(), kept[0]) for w, b in ways]
@@ -142,7 +142,6 @@ def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.
         of_ways += [of_weight[:, :, None], sums.sum(0)]
     if grad is None:
         return (None,) * (2 + len(parameters))
-    grad = grad.contiguous()
     found = block_backward(grad, (total, with_z), (y, z, positive, moments), weights)
     slopes, found = found.sum(0).to(weight.dtype), found.to(weight.dtype)
     bias, _, gamma, beta, filter_bias, _, next_gamma, next_beta, *_ = found.unbind(1)

@@ -80,7 +80,7 @@ void cumulative_forward(struct shape s, struct weights w, number *x, number *z, 
             clear_sums(rows);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                number *x_c = x + (n * s.channels + c) * s.frames;
+                number *x_c = x + (n * s.channels + c) * s.stride;
                 real bias = w.bias[c], slope = s.slope;
 #pragma omp simd
                 for (long t = 0; t < s.frames; t++) {
@@ -95,7 +95,7 @@ void cumulative_forward(struct shape s, struct weights w, number *x, number *z, 
             clear_sums(rows);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                long at = (n * s.channels + c) * s.frames;
+                long at = (n * s.channels + c) * s.stride;
                 real *inside = rows.own[PADDED] + s.padding, *row = rows.own[ROW];
                 real gamma = w.gamma[c], beta = w.beta[c], bias = w.filter_bias[c];
                 real slope = s.slope, next_slope = s.next_slope;
@@ -116,7 +116,7 @@ void cumulative_forward(struct shape s, struct weights w, number *x, number *z, 
             norm_frames(s, rows, m + 2 * s.frames);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                number *z_c = z + (n * s.channels + c) * s.frames;
+                number *z_c = z + (n * s.channels + c) * s.stride;
 #pragma omp simd
                 for (long t = 0; t < s.frames; t++)
                     z_c[t] = put(scale[t] * get(z_c[t]) + shift[t]);
@@ -234,7 +234,7 @@ void cumulative_backward(struct shape s, struct weights w, number *grad, const n
             clear_sums(rows);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                long at = (n * s.channels + c) * s.frames;
+                long at = (n * s.channels + c) * s.stride;
                 double *out = gradients + (n * s.channels + c) * width;
                 real gamma = w.next_gamma[c];
                 out[OF_NEXT_BETA] = total[n * s.channels + c];
@@ -257,7 +257,7 @@ void cumulative_backward(struct shape s, struct weights w, number *grad, const n
             clear_sums(rows);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                long at = (n * s.channels + c) * s.frames;
+                long at = (n * s.channels + c) * s.stride;
                 double *out = gradients + (n * s.channels + c) * width;
                 real slope = s.slope;
 #pragma omp simd
@@ -276,7 +276,7 @@ void cumulative_backward(struct shape s, struct weights w, number *grad, const n
             find_terms(s, rows, m);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                long at = (n * s.channels + c) * s.frames;
+                long at = (n * s.channels + c) * s.stride;
                 back_through_convolution(s, w, c, rows, grad + at);
                 back_through_prelu(s, rows, grad + at, x + at,
                                    gradients + (n * s.channels + c) * width);

@@ -12,7 +12,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from separation.models.fast.matmul import suits_conv1d
+from separation.models.fast.matmul import matmul, mix, precision
 
 # Smallest slope from which a PReLU's negative input can be recovered.
 TINY_SLOPE = 1e-6
@@ -61,21 +61,13 @@ class FastPReLU(nn.PReLU):
 
 
 class PointwiseConv1d(nn.Conv1d):
-    """A convolution with a kernel of 1 as a batched matmul, where that is faster.
-
-    In bfloat16 it always is: matrix units (AMX) work on matmuls, not on convolutions.
-    """
+    """A convolution with a kernel of 1 as a batched matmul."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mix the channels of ``(batch, channel, time)``."""
-        if not _eager_on_cpu(x) or self.bias is None:
+        if not _eager_on_cpu(x) or x.ndim != 3 or self.bias is None:
             return super().forward(x)
-        if suits_conv1d(x, self.out_channels):
-            return super().forward(x)
-        weight = self.weight[:, :, 0].expand(len(x), -1, -1)
-        # Expanded like that, its gradient is first summed over time: sums over two axes are slow.
-        bias = self.bias.expand(len(x), -1)
-        return torch.baddbmm(bias[..., None], weight, x)
+        return _Pointwise.apply(x, self.weight, self.bias)
 
 
 class DepthwiseConv1d(nn.Conv1d):
@@ -114,6 +106,29 @@ class _PReLU(torch.autograd.Function):
             products = kept_there.clamp(max=0).mul_(there)
             grad_slope += products.sum(-1).sum(dtype=slope.dtype)
         return grad_x, (grad_slope / slope if ctx.invertible else grad_slope).reshape(1)
+
+
+class _Pointwise(torch.autograd.Function):
+    """``y[t] = bias + weight x[t]``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+    ) -> torch.Tensor:
+        dtype = precision(x)
+        with torch.autocast("cpu", enabled=False):
+            x = x.to(dtype)
+            ctx.save_for_backward(x, weight)
+            return mix(weight[:, :, 0].expand(len(x), -1, -1), bias.expand(len(x), -1), x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x, weight = ctx.saved_tensors
+        with torch.autocast("cpu", enabled=False):
+            grad_weight = torch.bmm(grad, x.transpose(1, 2)).sum(0, dtype=weight.dtype)
+            grad_bias = grad.sum(-1, dtype=weight.dtype).sum(0)
+            return matmul(weight[:, :, 0].t(), grad), grad_weight[:, :, None], grad_bias
 
 
 class _Depthwise(torch.autograd.Function):

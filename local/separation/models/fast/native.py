@@ -106,6 +106,7 @@ def block_forward(x: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, ...]
 
     Args:
         x: ``(batch, channel, frame)``, the first matmul's output; afterwards with its bias.
+            There may be gaps after its rows, and then in what is returned, too.
         weights: of the block.
 
     Returns:
@@ -116,7 +117,7 @@ def block_forward(x: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, ...]
             ``(batch, 4)``; of cumulative norms ``(batch, 4, frame)``.
         scaling: ``(batch, 2, channel)``, gain and shift that are still to be applied to z.
     """
-    z, positive = torch.empty_like(x), torch.empty_like(x, dtype=torch.uint8)
+    z, positive = (_spaced_like(x, dtype) for dtype in (x.dtype, torch.uint8))
     if weights.norm == "cumulative":
         moments = x.new_empty(len(x), 4, x.shape[2], dtype=torch.float64)
         _call("forward", weights, x, z, positive, moments)
@@ -147,14 +148,18 @@ def block_backward(
     """
     width = OF_FILTER + weights.filters.shape[-1]
     gradients = grad.new_empty(*grad.shape[:2], width, dtype=torch.float64)
-    _call("backward", weights, grad, *kept, *sums, gradients)
+    *matrices, moments = kept
+    for k, matrix in enumerate(matrices):
+        if matrix.stride() != grad.stride():  # hooks on what autograd saves close the gaps
+            matrices[k] = _spaced_like(grad, matrix.dtype).copy_(matrix)
+    _call("backward", weights, grad, *matrices, moments, *(s.contiguous() for s in sums), gradients)
     return gradients.sum(0)
 
 
 class _Shape(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_long) for name in "examples channels frames taps dilation".split()),
-        *((name, ctypes.c_long) for name in ("padding", "threads")),
+        *((name, ctypes.c_long) for name in "examples channels frames stride taps".split()),
+        *((name, ctypes.c_long) for name in ("dilation", "padding", "threads")),
         *((name, ctypes.c_double) for name in ("slope", "next_slope")),
     )
 
@@ -164,18 +169,23 @@ class _Weights(ctypes.Structure):
 
 
 def _call(name: str, weights: Weights, *matrices: torch.Tensor) -> None:
-    """Call the function for the norm; the first of the matrices gives shape and type."""
+    """Call the function for the norm; the first of the matrices gives shape, gaps and type."""
     threads, taps = torch.get_num_threads(), weights.filters.shape[-1]
-    shape = _Shape(*matrices[0].shape, taps, weights.dilation, weights.padding, threads)
+    first = matrices[0]
+    shape = _Shape(*first.shape, first.stride(1), taps, weights.dilation, weights.padding, threads)
     shape.slope, shape.next_slope = weights.slope.item(), weights.next_slope.item()
-    real = DEFINED[matrices[0].dtype][1]
-    room = matrices[0].shape[2] + (taps - 1) * weights.dilation
+    real = DEFINED[first.dtype][1]
+    room = first.shape[2] + (taps - 1) * weights.dilation
     scratch = torch.empty(threads * ROWS[0] + ROWS[1], room, dtype=real)
-    # Held until the call is over; what is written to is contiguous as it is.
+    # Held until the call is over.
     parts = [getattr(weights, field).detach().contiguous() for field in POINTERS]
-    held = [matrix.contiguous() for matrix in (*matrices, scratch)]
-    function = getattr(library(matrices[0].dtype, weights.norm), f"{weights.norm}_{name}")
-    function(shape, _Weights(*(p.data_ptr() for p in parts)), *map(_pointer, held))
+    function = getattr(library(first.dtype, weights.norm), f"{weights.norm}_{name}")
+    function(shape, _Weights(*(p.data_ptr() for p in parts)), *map(_pointer, (*matrices, scratch)))
+
+
+def _spaced_like(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """An empty matrix with the shape of another and the gaps between its rows."""
+    return x.new_empty_strided(x.shape, x.stride(), dtype=dtype)
 
 
 def _pointer(tensor: torch.Tensor) -> ctypes.c_void_p:
