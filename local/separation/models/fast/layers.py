@@ -28,7 +28,7 @@ class FastEncoder(Encoder):
             return super().forward(waveform)
         filters = self.get_filters()[:, 0]
         frames = waveform[:, 0].unfold(-1, filters.shape[1], self.stride).transpose(1, 2)
-        return torch.bmm(filters.expand(len(frames), -1, -1), frames)
+        return _Product.apply(frames, filters, None)
 
 
 class FastDecoder(Decoder):
@@ -43,7 +43,7 @@ class FastDecoder(Decoder):
         if rest or self.padding or self.output_padding or spec.ndim < 4:
             return super().forward(spec, length)
         flat = spec.flatten(0, -3)
-        pieces = torch.bmm(filters.t().expand(len(flat), -1, -1), flat).unflatten(1, (hops, -1))
+        pieces = _Product.apply(flat, filters.t(), None).unflatten(1, (hops, -1))
         shifted = [F.pad(pieces[:, k], (k, hops - 1 - k)) for k in range(hops)]
         summed = reduce(torch.add, shifted)
         return summed.transpose(1, 2).reshape(*spec.shape[:-2], -1)[..., :length]
@@ -67,7 +67,7 @@ class PointwiseConv1d(nn.Conv1d):
         """Mix the channels of ``(batch, channel, time)``."""
         if not _eager_on_cpu(x) or x.ndim != 3 or self.bias is None:
             return super().forward(x)
-        return _Pointwise.apply(x, self.weight, self.bias)
+        return _Product.apply(x, self.weight[:, :, 0], self.bias)
 
 
 class DepthwiseConv1d(nn.Conv1d):
@@ -108,27 +108,33 @@ class _PReLU(torch.autograd.Function):
         return grad_x, (grad_slope / slope if ctx.invertible else grad_slope).reshape(1)
 
 
-class _Pointwise(torch.autograd.Function):
-    """``y[t] = bias + weight x[t]``."""
+class _Product(torch.autograd.Function):
+    """``y[t] = weight x[t]``, plus a bias if there is one."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
         dtype = precision(x)
         with torch.autocast("cpu", enabled=False):
             x = x.to(dtype)
             ctx.save_for_backward(x, weight)
-            return mix(weight[:, :, 0].expand(len(x), -1, -1), bias.expand(len(x), -1), x)
+            if bias is None:
+                return matmul(weight, x)
+            return mix(weight.expand(len(x), -1, -1), bias.expand(len(x), -1), x)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
         with torch.autocast("cpu", enabled=False):
-            grad_weight = torch.bmm(grad, x.transpose(1, 2)).sum(0, dtype=weight.dtype)
-            grad_bias = grad.sum(-1, dtype=weight.dtype).sum(0)
-            return matmul(weight[:, :, 0].t(), grad), grad_weight[:, :, None], grad_bias
+            grads = torch.bmm(grad, x.transpose(1, 2)) if of_weight else None
+            return (
+                matmul(weight.t(), grad) if of_x else None,
+                None if grads is None else grads.sum(0, dtype=weight.dtype),
+                grad.sum(-1, dtype=weight.dtype).sum(0) if of_bias else None,
+            )
 
 
 class _Depthwise(torch.autograd.Function):
