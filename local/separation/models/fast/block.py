@@ -12,7 +12,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 
 from separation.models.fast.layers import TINY_SLOPE
-from separation.models.fast.matmul import matmul, mix, precision
+from separation.models.fast.matmul import eager_on_cpu, matmul, mix, precision
 from separation.models.fast.native import (
     OF_FILTER,
     Weights,
@@ -60,7 +60,7 @@ class FoldedBlock(Conv1DBlock):
         return cast(nn.Conv1d, depthwise[0] if isinstance(depthwise, nn.Sequential) else depthwise)
 
     def _folds(self, x: torch.Tensor) -> bool:
-        if not x.is_cpu or torch.jit.is_tracing() or torch.compiler.is_compiling():
+        if not eager_on_cpu(x):
             return False
         _, prelu, norm, _, next_prelu, next_norm = self.shared_block
         prelus, depthwise = (prelu, next_prelu), self._depthwise

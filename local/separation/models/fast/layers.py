@@ -12,7 +12,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from separation.models.fast.matmul import matmul, mix, precision
+from separation.models.fast.matmul import eager_on_cpu, matmul, mix, precision
 
 # Smallest slope from which a PReLU's negative input can be recovered.
 TINY_SLOPE = 1e-6
@@ -24,7 +24,7 @@ class FastEncoder(Encoder):
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """Encode ``(batch, 1, time)`` into ``(batch, filter, frame)``."""
-        if not _eager_on_cpu(waveform) or waveform.shape[1:-1] != (1,) or self.padding:
+        if not eager_on_cpu(waveform) or waveform.shape[1:-1] != (1,) or self.padding:
             return super().forward(waveform)
         filters = self.get_filters()[:, 0]
         frames = waveform[:, 0].unfold(-1, filters.shape[1], self.stride).transpose(1, 2)
@@ -36,7 +36,7 @@ class FastDecoder(Decoder):
 
     def forward(self, spec: torch.Tensor, length: int | None = None) -> torch.Tensor:
         """Decode ``(..., filter, frame)`` into ``(..., time)``."""
-        if not _eager_on_cpu(spec):
+        if not eager_on_cpu(spec):
             return super().forward(spec, length)
         filters = self.get_filters()[:, 0]
         hops, rest = divmod(filters.shape[1], self.stride)
@@ -57,7 +57,7 @@ class FastPReLU(nn.PReLU):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply to ``x`` of any shape."""
-        return _PReLU.apply(x, self.weight) if _eager_on_cpu(x) else super().forward(x)
+        return _PReLU.apply(x, self.weight) if eager_on_cpu(x) else super().forward(x)
 
 
 class PointwiseConv1d(nn.Conv1d):
@@ -65,7 +65,7 @@ class PointwiseConv1d(nn.Conv1d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mix the channels of ``(batch, channel, time)``."""
-        if not _eager_on_cpu(x) or x.ndim != 3 or self.bias is None:
+        if not eager_on_cpu(x) or x.ndim != 3 or self.bias is None:
             return super().forward(x)
         return _Product.apply(x, self.weight[:, :, 0], self.bias)
 
@@ -77,13 +77,9 @@ class DepthwiseConv1d(nn.Conv1d):
         """Filter every channel of ``(batch, channel, time)``."""
         padding, dilation = self.padding[0], self.dilation[0]
         reach = (self.kernel_size[0] - 1) * dilation
-        if not _eager_on_cpu(x) or isinstance(padding, str) or padding > reach:
+        if not eager_on_cpu(x) or isinstance(padding, str) or padding > reach:
             return super().forward(x)
         return _Depthwise.apply(x, self.weight, self.bias, padding, dilation)
-
-
-def _eager_on_cpu(x: torch.Tensor) -> bool:
-    return x.is_cpu and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
 
 
 class _PReLU(torch.autograd.Function):

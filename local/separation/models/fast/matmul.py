@@ -8,6 +8,11 @@ import torch
 SPACING = 1 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 16
 
 
+def eager_on_cpu(x: torch.Tensor) -> bool:
+    """Whether ``x`` is computed with on a CPU, neither traced nor compiled."""
+    return x.is_cpu and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
+
+
 def precision(x: torch.Tensor) -> torch.dtype:
     """Data type in which matrices are multiplied: autocast's, or that of ``x``."""
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
