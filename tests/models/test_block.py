@@ -220,13 +220,6 @@ def test_without_a_compiler_asteroid_s_layers_compute(monkeypatch, compiler):
     check(make_block(), torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
 
 
-def test_rows_in_bfloat16_have_no_gaps(monkeypatch):
-    monkeypatch.setattr(matmul, "SPACING", 16)
-    x = torch.zeros(2, 5, 33)
-    assert matmul.empty_rows(x, 3).stride() == (144, 48, 1)
-    assert matmul.empty_rows(x.bfloat16(), 3).is_contiguous()
-
-
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("skip", [0, 6])
 @pytest.mark.parametrize("norm", ["gLN", "cgLN"])

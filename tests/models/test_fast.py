@@ -218,6 +218,13 @@ def test_under_autocast_a_pointwise_convolution_is_a_product_in_bfloat16():
     torch.testing.assert_close(fast.weight.grad, stock.weight.grad, rtol=0.02, atol=0.05)
 
 
+def test_rows_in_bfloat16_have_no_gaps(monkeypatch):
+    monkeypatch.setattr(matmul, "SPACING", 16)
+    x = torch.zeros(2, 5, 33)
+    assert matmul.empty_rows(x, 3).stride() == (144, 48, 1)
+    assert matmul.empty_rows(x.bfloat16(), 3).is_contiguous()
+
+
 def test_other_convolutions_stay_as_they_are():
     for stock in (
         nn.Conv1d(4, 4, 3, padding=1),
