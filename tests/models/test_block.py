@@ -10,7 +10,6 @@ from torch import nn
 from separation.models.convtasnet import fix_norms
 from separation.models.fast import matmul, native, speed_up
 from separation.models.fast.block import FoldedBlock
-from separation.models.fast.matmul import suits_conv1d
 from separation.models.ragged import ragged
 
 
@@ -107,26 +106,28 @@ def test_rows_of_more_than_a_stretch(norm, frames):
     check(make_block(dilation=300, norm=norm), torch.randn(2, 5, frames, dtype=torch.float64))
 
 
-@pytest.mark.parametrize(("batch", "frames"), [(1, 33), (1, 32), (2, 33)])
-@pytest.mark.parametrize("skip", [0, 6])
-def test_large_products(monkeypatch, skip, batch, frames):
-    monkeypatch.setattr(matmul, "LARGE_MATMUL", 0)
-    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", True)
-    convolved = []
-    conv1d = nn.functional.conv1d
+@pytest.mark.parametrize("spacing", [1, 16])
+@pytest.mark.parametrize("norm", ["gLN", "cgLN"])
+@pytest.mark.parametrize(("batch", "frames"), [(1, 33), (1, 32), (2, 31)])
+def test_rows_with_and_without_gaps(monkeypatch, norm, batch, frames, spacing):
+    monkeypatch.setattr(matmul, "SPACING", spacing)
+    x = torch.randn(batch, 5, frames, dtype=torch.float64)
+    fast = check(make_block(norm=norm), x)
+    apart = {31: 32, 32: 32, 33: 48}[frames] if spacing == 16 else frames
+    assert [out.stride() for out in fast(x)] == [(5 * apart, apart, 1), (6 * apart, apart, 1)]
 
-    def see(x, weight, *rest):
-        convolved.append((x.shape[1], weight.shape[0]))
-        return conv1d(x, weight, *rest)
 
-    monkeypatch.setattr(nn.functional, "conv1d", see)
-    fast, x = speed_up(make_block(skip)), torch.randn(batch, 5, frames, dtype=torch.float64)
-    with torch.no_grad():
-        fast(x)
-    # The first product has one weight for the batch, the last ones have one for each example.
-    assert ((5, 8) in convolved) == (frames == 33)
-    assert ((8, 5) in convolved) == (batch == 1 and frames == 33)
-    check(make_block(skip), x)
+@pytest.mark.parametrize("norm", ["gLN", "cgLN"])
+def test_what_is_saved_may_come_back_without_gaps(monkeypatch, norm):
+    monkeypatch.setattr(matmul, "SPACING", 16)
+    x, fast = torch.randn(2, 5, 33, dtype=torch.float64), speed_up(make_block(norm=norm))
+    expected = gradients(fast, x)
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda kept: kept.clone(memory_format=torch.contiguous_format), lambda kept: kept
+    ):
+        found = gradients(fast, x)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -158,9 +159,7 @@ def test_more_or_fewer_frames_out_are_left_to_the_layers(taps, padding):
     check(block, torch.randn(2, 5, 40, dtype=torch.float64), by_layers=True)
 
 
-def test_an_input_that_is_not_contiguous(monkeypatch):
-    monkeypatch.setattr(matmul, "LARGE_MATMUL", 0)
-    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", True)
+def test_an_input_that_is_not_contiguous():
     x = torch.randn(2, 41, 5, dtype=torch.float64).transpose(1, 2)
     check(make_block(), x)
 
@@ -219,16 +218,6 @@ def test_without_a_temporary_folder_asteroid_s_layers_compute(monkeypatch):
 def test_without_a_compiler_asteroid_s_layers_compute(monkeypatch, compiler):
     monkeypatch.setenv("CC", compiler)
     check(make_block(), torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
-
-
-def test_products_that_are_small_or_in_line_stay_products(monkeypatch):
-    """128 to 256 channels: those of conf/convtasnet.yaml over 4 s are large."""
-    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", True)
-    assert suits_conv1d(torch.empty(1, 128, 1599), 256)
-    assert not suits_conv1d(torch.empty(1, 128, 1600), 256)
-    assert not suits_conv1d(torch.empty(1, 128, 399), 256)
-    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", False)  # as with AVX-512
-    assert not suits_conv1d(torch.empty(1, 128, 1599), 256)
 
 
 @pytest.mark.parametrize("batch", [1, 3])

@@ -48,11 +48,10 @@ def test_prelu(slope):
     assert type(same(nn.PReLU(init=slope), x)) is FastPReLU
 
 
-@pytest.mark.parametrize("large", [0, matmul.LARGE_MATMUL])
+@pytest.mark.parametrize("spacing", [1, 16])
 @pytest.mark.parametrize(("batch", "length"), [(1, 1), (1, 7), (3, 800), (3, 801)])
-def test_pointwise(monkeypatch, batch, length, large):
-    monkeypatch.setattr(matmul, "LARGE_MATMUL", large)
-    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", True)
+def test_pointwise(monkeypatch, batch, length, spacing):
+    monkeypatch.setattr(matmul, "SPACING", spacing)
     torch.manual_seed(0)
     fast = same(nn.Conv1d(6, 9, 1), torch.randn(batch, 6, length))
     assert type(fast) is PointwiseConv1d
@@ -119,16 +118,15 @@ def test_gradients_are_the_derivatives():
 
 
 @pytest.mark.parametrize(
-    ("tag", "large"), [*((tag, matmul.LARGE_MATMUL) for tag in TAGS), ("convtasnet", 0)]
+    ("tag", "spacing"), [*((tag, 16) for tag in TAGS), ("convtasnet", 1), ("causal", 1)]
 )
-def test_every_system_gives_asteroid_s_estimates_and_gradients(monkeypatch, tag, large):
+def test_every_system_gives_asteroid_s_estimates_and_gradients(monkeypatch, tag, spacing):
     """Outputs within 1e-5 of the peak, gradients within 1e-4, in float64 and in float32.
 
     Where rounding moves an input of a PReLU across 0, gradients of Asteroid itself change by some
     1e-3. So they are compared in float32 with slopes near 1, where that matters little.
     """
-    monkeypatch.setattr(matmul, "LARGE_MATMUL", large)
-    monkeypatch.setattr(matmul, "NEEDS_ALIGNED_ROWS", True)
+    monkeypatch.setattr(matmul, "SPACING", spacing)
     torch.manual_seed(0)
     settings = architecture(load_config("minilibri-2mix", tag, None, []))
     fast = settings.build(8000)
@@ -213,11 +211,18 @@ def test_under_autocast_a_pointwise_convolution_is_a_product_in_bfloat16():
     with torch.autocast("cpu", torch.bfloat16):
         expected, found = stock(x), fast(x)
     assert found.dtype == expected.dtype == torch.bfloat16
-    assert "Baddbmm" in found.grad_fn.name()
+    assert "_Product" in found.grad_fn.name()
     torch.testing.assert_close(found, expected, rtol=2**-7, atol=2**-7)
     for y in (expected, found):
         y.float().square().sum().backward()
     torch.testing.assert_close(fast.weight.grad, stock.weight.grad, rtol=0.02, atol=0.05)
+
+
+def test_rows_in_bfloat16_have_no_gaps(monkeypatch):
+    monkeypatch.setattr(matmul, "SPACING", 16)
+    x = torch.zeros(2, 5, 33)
+    assert matmul.empty_rows(x, 3).stride() == (144, 48, 1)
+    assert matmul.empty_rows(x.bfloat16(), 3).is_contiguous()
 
 
 def test_other_convolutions_stay_as_they_are():

@@ -6,7 +6,8 @@ import torch
 from asteroid.masknn.norms import ChanLN, CumLN, GlobLN
 from asteroid.models import ConvTasNet
 
-from separation.models.fast import speed_up
+from separation.models.fast import matmul, speed_up
+from separation.models.fast import norms as fast_norms
 from separation.models.fast.norms import (
     ExactChanLN,
     FusedGlobLN,
@@ -19,7 +20,9 @@ from separation.models.fast.norms import (
     "norms", [(GlobLN, FusedGlobLN), (CumLN, SteadyCumLN), (ChanLN, ExactChanLN)]
 )
 @pytest.mark.parametrize("shape", [(1, 4, 1), (3, 16, 7), (2, 64, 1601)])
-def test_equal_to_asteroid_s(shape, norms):
+@pytest.mark.parametrize("spacing", [1, 16])
+def test_equal_to_asteroid_s(monkeypatch, shape, norms, spacing):
+    monkeypatch.setattr(matmul, "SPACING", spacing)
     torch.manual_seed(0)
     stock, fused = (norm(shape[1]) for norm in norms)
     with torch.no_grad():
@@ -37,6 +40,39 @@ def test_equal_to_asteroid_s(shape, norms):
     for one, other in zip(*results, strict=True):
         assert (one - other).norm() <= 1e-6 * one.norm()
         assert (one - other).abs().max() <= 1e-6 * one.abs().max()
+
+
+@pytest.mark.usefixtures("way")
+def test_the_cumulative_norm_is_asteroid_s_either_way():
+    torch.manual_seed(0)
+    stock, steady = CumLN(5).double(), SteadyCumLN(5).double()
+    for parameter in stock.parameters():
+        torch.nn.init.uniform_(parameter, -2, 2)
+    steady.load_state_dict(stock.state_dict())
+    x = torch.randn(2, 50, 5, dtype=torch.float64).transpose(1, 2) + 1
+    assert not x.is_contiguous()
+    torch.testing.assert_close(steady(x), stock(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_the_number_of_threads_changes_no_cumulative_norm(threads):
+    torch.manual_seed(0)
+    norm, before = SteadyCumLN(5).double(), torch.get_num_threads()
+    x = torch.randn(2, 5, 50, dtype=torch.float64, requires_grad=True)
+
+    def found():
+        norm.zero_grad()
+        y = norm(x)
+        (grad,) = torch.autograd.grad(y.sin().sum(), x)
+        return y, grad
+
+    expected = found()
+    try:
+        torch.set_num_threads(threads)
+        for one, other in zip(found(), expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-13)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("norm", [FusedGlobLN(64), SteadyCumLN(64), ExactChanLN(64)])
@@ -68,6 +104,17 @@ def test_fusing_keeps_the_parameters_and_leaves_other_norms():
     torch.testing.assert_close(model(wav), before, rtol=1e-4, atol=1e-5)
 
 
+@pytest.fixture(params=["compiled", "by PyTorch"])
+def way(request, monkeypatch):
+    """A cumulative norm is computed in two ways."""
+    if request.param == "by PyTorch":
+        monkeypatch.setattr(fast_norms, "is_available", lambda *_: False)
+    name = {"compiled": "_CompiledCumulative", "by PyTorch": "_Cumulative"}[request.param]
+    x = torch.ones(1, 1, 1, requires_grad=True)
+    assert type(SteadyCumLN(1)(x).grad_fn).__name__ == f"{name}Backward"
+
+
+@pytest.mark.usefixtures("way")
 def test_gradients_of_the_cumulative_norm_are_the_derivatives():
     torch.manual_seed(0)
     norm = SteadyCumLN(3).double()
@@ -81,6 +128,7 @@ def test_gradients_of_the_cumulative_norm_are_the_derivatives():
     )
 
 
+@pytest.mark.usefixtures("way")
 def test_cumulative_statistics_stay_right_over_an_hour():
     """3.6 million frames, an hour at L 16, against float64."""
     torch.manual_seed(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, cast
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 
 from separation.models.fast.layers import TINY_SLOPE
-from separation.models.fast.matmul import matmul, mix, precision
+from separation.models.fast.matmul import eager_on_cpu, matmul, mix, precision
 from separation.models.fast.native import (
     OF_FILTER,
     Weights,
@@ -41,7 +42,8 @@ class FoldedBlock(Conv1DBlock):
         pointwise, prelu, norm, _, next_prelu, next_norm = self.shared_block
         depthwise = self._depthwise
         ways = [self.res_conv, self.skip_conv] if self.skip_out_chan else [self.res_conv]
-        out = _Block.apply(
+        compute = _Block.apply if torch.is_grad_enabled() else _without_gradients
+        out = compute(
             x,
             (depthwise.dilation[0], depthwise.padding[0], FOLDED[type(norm)]),
             *(pointwise.weight, pointwise.bias, prelu.weight, norm.gamma, norm.beta),
@@ -58,7 +60,7 @@ class FoldedBlock(Conv1DBlock):
         return cast(nn.Conv1d, depthwise[0] if isinstance(depthwise, nn.Sequential) else depthwise)
 
     def _folds(self, x: torch.Tensor) -> bool:
-        if not x.is_cpu or torch.jit.is_tracing() or torch.compiler.is_compiling():
+        if not eager_on_cpu(x):
             return False
         _, prelu, norm, _, next_prelu, next_norm = self.shared_block
         prelus, depthwise = (prelu, next_prelu), self._depthwise
@@ -70,8 +72,8 @@ class FoldedBlock(Conv1DBlock):
             and all(isinstance(p, nn.PReLU) and p.num_parameters == 1 for p in prelus)
             and abs(next_prelu.weight.item()) > TINY_SLOPE
             and sides * depthwise.padding[0] == reach  # as many frames out as in
-            and not any(_is_watched(module) for module in self.modules() if module is not self)
-            and all(p.dtype == norm.gamma.dtype for p in self.parameters())
+            and not any(map(_is_watched, islice(self.modules(), 1, None)))
+            and {p.dtype for p in self.parameters()} <= {norm.gamma.dtype}
             and is_available(precision(x), norm.gamma.dtype, FOLDED[type(norm)])
         )
 
@@ -100,24 +102,36 @@ class _Block(torch.autograd.Function):
     def forward(
         ctx: Any, x: torch.Tensor, kind: tuple[int, int, str], *parameters: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        dtype = precision(x)
-        with torch.autocast("cpu", enabled=False):
-            x = x.to(dtype)
-            weight, weights, ways = _sorted(kind, parameters)
-            y = matmul(weight, x).contiguous()
-            *kept, scaling = block_forward(y, weights)
-            gain, shift = scaling.unbind(1)
-            out = [mix(w * gain[:, None], b + shift @ w.t(), kept[0]) for w, b in ways]
+        out, kept = _outputs(x, kind, parameters)
         ctx.kind = kind
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, scaling, y, *kept, *parameters)
-        return tuple(out)
+        ctx.save_for_backward(*kept, *parameters)
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
         with torch.autocast("cpu", enabled=False):
             return _gradients(ctx, grads)
+
+
+def _outputs(
+    x: torch.Tensor, kind: tuple[int, int, str], parameters: Sequence[torch.Tensor]
+) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+    """What the block gives, and what its gradients need."""
+    dtype = precision(x)
+    with torch.autocast("cpu", enabled=False):
+        x = x.to(dtype)
+        weight, weights, ways = _sorted(kind, parameters)
+        y = matmul(weight, x)
+        *kept, scaling = block_forward(y, weights)
+        gain, shift = scaling.unbind(1)
+        out = tuple(mix(w * gain[:, None], b + shift @ w.t(), kept[0]) for w, b in ways)
+    return out, (x, scaling, y, *kept)
+
+
+def _without_gradients(x: torch.Tensor, kind: Any, *parameters: Any) -> tuple[torch.Tensor, ...]:
+    return _outputs(x, kind, parameters)[0]
 
 
 def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:
@@ -142,7 +156,6 @@ def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.
         of_ways += [of_weight[:, :, None], sums.sum(0)]
     if grad is None:
         return (None,) * (2 + len(parameters))
-    grad = grad.contiguous()
     found = block_backward(grad, (total, with_z), (y, z, positive, moments), weights)
     slopes, found = found.sum(0).to(weight.dtype), found.to(weight.dtype)
     bias, _, gamma, beta, filter_bias, _, next_gamma, next_beta, *_ = found.unbind(1)

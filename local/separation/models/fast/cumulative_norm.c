@@ -1,5 +1,5 @@
 /* Conv-TasNet's block between its two matmuls, forward and backward, with cumulative norms: a frame
- * is normed by mean and variance of all channels of the frames up to it.
+ * is normed by mean and variance of all channels of the frames up to it. And such a norm by itself.
  * native.py compiles this file and calls it.
  *
  * The norms' sums over channels are real; over frames they are added up in double.
@@ -44,7 +44,9 @@ static double over_threads(struct scratch rows, int name, long t)
     return sum;
 }
 
-/* moments: out: mean of every frame, then reciprocal deviation. Rows SCALE, SHIFT: to norm with. */
+/* moments: out: mean of every frame, then reciprocal deviation. Rows SCALE, SHIFT, MEAN: to norm
+ * with.
+ */
 static void norm_frames(struct shape s, struct scratch rows, double *moments)
 {
     double first = 0, square = 0;
@@ -58,6 +60,7 @@ static void norm_frames(struct shape s, struct scratch rows, double *moments)
         moments[s.frames + t] = 1 / sqrt(fmax(square / count - mean * mean, 0) + EPS);
         scale[t] = moments[s.frames + t];
         shift[t] = -mean * moments[s.frames + t];
+        shared_row(rows, MEAN)[t] = mean;
     }
 }
 
@@ -80,7 +83,7 @@ void cumulative_forward(struct shape s, struct weights w, number *x, number *z, 
             clear_sums(rows);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                number *x_c = x + (n * s.channels + c) * s.frames;
+                number *x_c = x + (n * s.channels + c) * s.stride;
                 real bias = w.bias[c], slope = s.slope;
 #pragma omp simd
                 for (long t = 0; t < s.frames; t++) {
@@ -95,7 +98,7 @@ void cumulative_forward(struct shape s, struct weights w, number *x, number *z, 
             clear_sums(rows);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                long at = (n * s.channels + c) * s.frames;
+                long at = (n * s.channels + c) * s.stride;
                 real *inside = rows.own[PADDED] + s.padding, *row = rows.own[ROW];
                 real gamma = w.gamma[c], beta = w.beta[c], bias = w.filter_bias[c];
                 real slope = s.slope, next_slope = s.next_slope;
@@ -116,7 +119,7 @@ void cumulative_forward(struct shape s, struct weights w, number *x, number *z, 
             norm_frames(s, rows, m + 2 * s.frames);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                number *z_c = z + (n * s.channels + c) * s.frames;
+                number *z_c = z + (n * s.channels + c) * s.stride;
 #pragma omp simd
                 for (long t = 0; t < s.frames; t++)
                     z_c[t] = put(scale[t] * get(z_c[t]) + shift[t]);
@@ -234,7 +237,7 @@ void cumulative_backward(struct shape s, struct weights w, number *grad, const n
             clear_sums(rows);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                long at = (n * s.channels + c) * s.frames;
+                long at = (n * s.channels + c) * s.stride;
                 double *out = gradients + (n * s.channels + c) * width;
                 real gamma = w.next_gamma[c];
                 out[OF_NEXT_BETA] = total[n * s.channels + c];
@@ -257,7 +260,7 @@ void cumulative_backward(struct shape s, struct weights w, number *grad, const n
             clear_sums(rows);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                long at = (n * s.channels + c) * s.frames;
+                long at = (n * s.channels + c) * s.stride;
                 double *out = gradients + (n * s.channels + c) * width;
                 real slope = s.slope;
 #pragma omp simd
@@ -276,10 +279,94 @@ void cumulative_backward(struct shape s, struct weights w, number *grad, const n
             find_terms(s, rows, m);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                long at = (n * s.channels + c) * s.frames;
+                long at = (n * s.channels + c) * s.stride;
                 back_through_convolution(s, w, c, rows, grad + at);
                 back_through_prelu(s, rows, grad + at, x + at,
                                    gradients + (n * s.channels + c) * width);
+            }
+        }
+    }
+}
+
+/* The norm by itself. y: out: (x - mean) scale gamma + beta. moments: out: (example, 2, frame). */
+void cumulative_norm(struct shape s, const real *gamma, const real *beta, const number *x, number *y,
+                     double *moments, real *scratch)
+{
+#pragma omp parallel num_threads(s.threads)
+    {
+        struct scratch rows = scratch_of(s, scratch);
+        real *first = rows.own[FIRST], *square = rows.own[SECOND];
+        const real *scale = shared_row(rows, SCALE), *mean = shared_row(rows, MEAN);
+        for (long n = 0; n < s.examples; n++) {
+            clear_sums(rows);
+#pragma omp for
+            for (long c = 0; c < s.channels; c++) {
+                const number *x_c = x + (n * s.channels + c) * s.stride;
+#pragma omp simd
+                for (long t = 0; t < s.frames; t++) {
+                    real x_t = get(x_c[t]);
+                    first[t] += x_t;
+                    square[t] += x_t * x_t;
+                }
+            }
+#pragma omp single
+            norm_frames(s, rows, moments + 2 * s.frames * n);
+#pragma omp for
+            for (long c = 0; c < s.channels; c++) {
+                long at = (n * s.channels + c) * s.stride;
+                real gain = gamma[c], bias = beta[c];
+#pragma omp simd
+                for (long t = 0; t < s.frames; t++)
+                    y[at + t] = put((get(x[at + t]) - mean[t]) * scale[t] * gain + bias);
+            }
+        }
+    }
+}
+
+/* grad: of y. of_x: out. gradients: out: (example, channel, 2), of gamma and beta. */
+void cumulative_norm_backward(struct shape s, const real *gamma, const number *grad, const number *x,
+                              const double *moments, number *of_x, double *gradients, real *scratch)
+{
+#pragma omp parallel num_threads(s.threads)
+    {
+        struct scratch rows = scratch_of(s, scratch);
+        real *first = rows.own[FIRST], *second = rows.own[SECOND], *xhat = rows.own[ROW];
+        real *mean = shared_row(rows, MEAN), *gain = shared_row(rows, GAIN);
+        const real *constant = shared_row(rows, CONSTANT), *multiple = shared_row(rows, MULTIPLE);
+        for (long n = 0; n < s.examples; n++) {
+            const double *m = moments + 2 * s.frames * n;
+            clear_sums(rows);
+#pragma omp single
+            for (long t = 0; t < s.frames; t++) {
+                mean[t] = m[t];
+                gain[t] = m[s.frames + t];
+            }
+#pragma omp for
+            for (long c = 0; c < s.channels; c++) {
+                long at = (n * s.channels + c) * s.stride;
+                real gamma_c = gamma[c];
+#pragma omp simd
+                for (long t = 0; t < s.frames; t++) {
+                    real h = gamma_c * get(grad[at + t]);
+                    xhat[t] = (get(x[at + t]) - mean[t]) * gain[t];
+                    first[t] += h;
+                    second[t] += h * xhat[t];
+                }
+                gradients[2 * (n * s.channels + c)] = dot(grad + at, xhat, s.frames);
+                gradients[2 * (n * s.channels + c) + 1] = total(grad + at, 0, s.frames);
+            }
+#pragma omp single
+            find_terms(s, rows, m);
+#pragma omp for
+            for (long c = 0; c < s.channels; c++) {
+                long at = (n * s.channels + c) * s.stride;
+                real gamma_c = gamma[c];
+#pragma omp simd
+                for (long t = 0; t < s.frames; t++) {
+                    real normed = (get(x[at + t]) - mean[t]) * gain[t];
+                    real g = gain[t] * gamma_c * get(grad[at + t]);
+                    of_x[at + t] = put(g + constant[t] + multiple[t] * normed);
+                }
             }
         }
     }

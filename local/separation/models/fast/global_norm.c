@@ -81,12 +81,12 @@ void global_forward(struct shape s, struct weights w, number *x, number *z, flag
             double *m = moments + 4 * n;
 #pragma omp for
             for (long c = 0; c < s.channels; c++)
-                rows[c] = add_bias(x + (first + c) * s.frames, s.frames, w.bias[c], s.slope);
+                rows[c] = add_bias(x + (first + c) * s.stride, s.frames, w.bias[c], s.slope);
 #pragma omp single
             moments_of(rows, s, m);
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                long at = (first + c) * s.frames;
+                long at = (first + c) * s.stride;
                 real *inside = padded + s.padding, slope = s.slope;
                 real scale = m[1] * w.gamma[c], shift = w.beta[c] - m[0] * m[1] * w.gamma[c];
 #pragma omp simd
@@ -210,7 +210,7 @@ void global_backward(struct shape s, struct weights w, number *grad, const numbe
             }
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                long at = (first + c) * s.frames;
+                long at = (first + c) * s.stride;
                 struct terms of_c = next_terms;
                 real *xhat = padded + s.padding, slope = s.slope, scale = m[1], minus = -m[0] * m[1];
                 of_c.gain = m[3] * w.next_gamma[c];
@@ -225,7 +225,7 @@ void global_backward(struct shape s, struct weights w, number *grad, const numbe
             memset(padded, 0, row_room(s) * sizeof(real));
 #pragma omp for
             for (long c = 0; c < s.channels; c++) {
-                long at = (first + c) * s.frames;
+                long at = (first + c) * s.stride;
                 real *inside = padded + row_room(s) - s.frames - s.padding, back[s.taps];
                 for (long k = 0; k < s.taps; k++)
                     back[k] = m[1] * w.gamma[c] * w.filter[c * s.taps + s.taps - 1 - k];

@@ -12,7 +12,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from separation.models.fast.matmul import suits_conv1d
+from separation.models.fast.matmul import eager_on_cpu, matmul, mix, precision
 
 # Smallest slope from which a PReLU's negative input can be recovered.
 TINY_SLOPE = 1e-6
@@ -24,11 +24,11 @@ class FastEncoder(Encoder):
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """Encode ``(batch, 1, time)`` into ``(batch, filter, frame)``."""
-        if not _eager_on_cpu(waveform) or waveform.shape[1:-1] != (1,) or self.padding:
+        if not eager_on_cpu(waveform) or waveform.shape[1:-1] != (1,) or self.padding:
             return super().forward(waveform)
         filters = self.get_filters()[:, 0]
         frames = waveform[:, 0].unfold(-1, filters.shape[1], self.stride).transpose(1, 2)
-        return torch.bmm(filters.expand(len(frames), -1, -1), frames)
+        return _Product.apply(frames, filters, None)
 
 
 class FastDecoder(Decoder):
@@ -36,14 +36,14 @@ class FastDecoder(Decoder):
 
     def forward(self, spec: torch.Tensor, length: int | None = None) -> torch.Tensor:
         """Decode ``(..., filter, frame)`` into ``(..., time)``."""
-        if not _eager_on_cpu(spec):
+        if not eager_on_cpu(spec):
             return super().forward(spec, length)
         filters = self.get_filters()[:, 0]
         hops, rest = divmod(filters.shape[1], self.stride)
         if rest or self.padding or self.output_padding or spec.ndim < 4:
             return super().forward(spec, length)
         flat = spec.flatten(0, -3)
-        pieces = torch.bmm(filters.t().expand(len(flat), -1, -1), flat).unflatten(1, (hops, -1))
+        pieces = _Product.apply(flat, filters.t(), None).unflatten(1, (hops, -1))
         shifted = [F.pad(pieces[:, k], (k, hops - 1 - k)) for k in range(hops)]
         summed = reduce(torch.add, shifted)
         return summed.transpose(1, 2).reshape(*spec.shape[:-2], -1)[..., :length]
@@ -57,25 +57,17 @@ class FastPReLU(nn.PReLU):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply to ``x`` of any shape."""
-        return _PReLU.apply(x, self.weight) if _eager_on_cpu(x) else super().forward(x)
+        return _PReLU.apply(x, self.weight) if eager_on_cpu(x) else super().forward(x)
 
 
 class PointwiseConv1d(nn.Conv1d):
-    """A convolution with a kernel of 1 as a batched matmul, where that is faster.
-
-    In bfloat16 it always is: matrix units (AMX) work on matmuls, not on convolutions.
-    """
+    """A convolution with a kernel of 1 as a batched matmul."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mix the channels of ``(batch, channel, time)``."""
-        if not _eager_on_cpu(x) or self.bias is None:
+        if not eager_on_cpu(x) or x.ndim != 3 or self.bias is None:
             return super().forward(x)
-        if suits_conv1d(x, self.out_channels):
-            return super().forward(x)
-        weight = self.weight[:, :, 0].expand(len(x), -1, -1)
-        # Expanded like that, its gradient is first summed over time: sums over two axes are slow.
-        bias = self.bias.expand(len(x), -1)
-        return torch.baddbmm(bias[..., None], weight, x)
+        return _Product.apply(x, self.weight[:, :, 0], self.bias)
 
 
 class DepthwiseConv1d(nn.Conv1d):
@@ -85,13 +77,9 @@ class DepthwiseConv1d(nn.Conv1d):
         """Filter every channel of ``(batch, channel, time)``."""
         padding, dilation = self.padding[0], self.dilation[0]
         reach = (self.kernel_size[0] - 1) * dilation
-        if not _eager_on_cpu(x) or isinstance(padding, str) or padding > reach:
+        if not eager_on_cpu(x) or isinstance(padding, str) or padding > reach:
             return super().forward(x)
         return _Depthwise.apply(x, self.weight, self.bias, padding, dilation)
-
-
-def _eager_on_cpu(x: torch.Tensor) -> bool:
-    return x.is_cpu and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
 
 
 class _PReLU(torch.autograd.Function):
@@ -114,6 +102,35 @@ class _PReLU(torch.autograd.Function):
             products = kept_there.clamp(max=0).mul_(there)
             grad_slope += products.sum(-1).sum(dtype=slope.dtype)
         return grad_x, (grad_slope / slope if ctx.invertible else grad_slope).reshape(1)
+
+
+class _Product(torch.autograd.Function):
+    """``y[t] = weight x[t]``, plus a bias if there is one."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        dtype = precision(x)
+        with torch.autocast("cpu", enabled=False):
+            x = x.to(dtype)
+            ctx.save_for_backward(x, weight)
+            if bias is None:
+                return matmul(weight, x)
+            return mix(weight.expand(len(x), -1, -1), bias.expand(len(x), -1), x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        with torch.autocast("cpu", enabled=False):
+            grads = torch.bmm(grad, x.transpose(1, 2)) if of_weight else None
+            return (
+                matmul(weight.t(), grad) if of_x else None,
+                None if grads is None else grads.sum(0, dtype=weight.dtype),
+                grad.sum(-1, dtype=weight.dtype).sum(0) if of_bias else None,
+            )
 
 
 class _Depthwise(torch.autograd.Function):

@@ -1,7 +1,7 @@
 """``global_norm.c`` and ``cumulative_norm.c``, compiled for this processor when first needed.
 
-Entry points: :func:`is_available`, :func:`block_forward`, :func:`block_backward`, and
-:func:`compiled` for other C files.
+Entry points: :func:`is_available`, :func:`block_forward`, :func:`block_backward`,
+:func:`norm_forward`, :func:`norm_backward`, and :func:`compiled` for other C files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 
 import torch
+
+from separation.models.fast.matmul import empty_rows
 
 log = logging.getLogger("separation")
 SOURCES = {n: Path(__file__).with_name(f"{n}_norm.c") for n in ("global", "cumulative")}
@@ -106,6 +108,7 @@ def block_forward(x: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, ...]
 
     Args:
         x: ``(batch, channel, frame)``, the first matmul's output; afterwards with its bias.
+            There may be gaps after its rows, and then in what is returned, too.
         weights: of the block.
 
     Returns:
@@ -116,7 +119,7 @@ def block_forward(x: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, ...]
             ``(batch, 4)``; of cumulative norms ``(batch, 4, frame)``.
         scaling: ``(batch, 2, channel)``, gain and shift that are still to be applied to z.
     """
-    z, positive = torch.empty_like(x), torch.empty_like(x, dtype=torch.uint8)
+    z, positive = (_spaced_like(x, dtype) for dtype in (x.dtype, torch.uint8))
     if weights.norm == "cumulative":
         moments = x.new_empty(len(x), 4, x.shape[2], dtype=torch.float64)
         _call("forward", weights, x, z, positive, moments)
@@ -147,14 +150,52 @@ def block_backward(
     """
     width = OF_FILTER + weights.filters.shape[-1]
     gradients = grad.new_empty(*grad.shape[:2], width, dtype=torch.float64)
-    _call("backward", weights, grad, *kept, *sums, gradients)
+    *matrices, moments = kept
+    # Hooks on what autograd saves may have closed the gaps.
+    matrices = [_spaced(matrix, grad) for matrix in matrices]
+    _call("backward", weights, grad, *matrices, moments, *(s.contiguous() for s in sums), gradients)
     return gradients.sum(0)
+
+
+def norm_forward(
+    x: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cumulative norm.
+
+    Args:
+        x: ``(batch, channel, frame)``.
+        gamma: gain, ``(channel,)``.
+        beta: bias, the same shape.
+
+    Returns:
+        the normed frames, and their moments: mean and reciprocal deviation up to each, in float64,
+        ``(batch, 2, frame)``.
+    """
+    y = empty_rows(x, x.shape[1])
+    moments = x.new_empty(len(x), 2, x.shape[2], dtype=torch.float64)
+    parameters = (gamma.detach().contiguous(), beta.detach().contiguous())
+    shape = _Shape(*x.shape, y.stride(1), 1, 1, 0, torch.get_num_threads())
+    _run("cumulative_norm", shape, *parameters, _spaced(x, y), y, moments)
+    return y, moments
+
+
+def norm_backward(
+    grad: torch.Tensor, x: torch.Tensor, gamma: torch.Tensor, moments: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients of what :func:`norm_forward` took, from that of the normed frames."""
+    of_x = empty_rows(x, x.shape[1])
+    gradients = x.new_empty(*x.shape[:2], 2, dtype=torch.float64)
+    shape = _Shape(*x.shape, of_x.stride(1), 1, 1, 0, torch.get_num_threads())
+    matrices = (_spaced(grad, of_x), _spaced(x, of_x), moments, of_x, gradients)
+    _run("cumulative_norm_backward", shape, gamma.detach().contiguous(), *matrices)
+    of_gamma, of_beta = gradients.sum(0).to(gamma.dtype).unbind(1)
+    return of_x, of_gamma, of_beta
 
 
 class _Shape(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_long) for name in "examples channels frames taps dilation".split()),
-        *((name, ctypes.c_long) for name in ("padding", "threads")),
+        *((name, ctypes.c_long) for name in "examples channels frames stride taps".split()),
+        *((name, ctypes.c_long) for name in ("dilation", "padding", "threads")),
         *((name, ctypes.c_double) for name in ("slope", "next_slope")),
     )
 
@@ -164,18 +205,37 @@ class _Weights(ctypes.Structure):
 
 
 def _call(name: str, weights: Weights, *matrices: torch.Tensor) -> None:
-    """Call the function for the norm; the first of the matrices gives shape and type."""
-    threads, taps = torch.get_num_threads(), weights.filters.shape[-1]
-    shape = _Shape(*matrices[0].shape, taps, weights.dilation, weights.padding, threads)
+    """Call the function for the norm; the first of the matrices gives shape, gaps and type."""
+    first, taps = matrices[0], weights.filters.shape[-1]
+    shape = _Shape(*first.shape, first.stride(1), taps, weights.dilation, weights.padding)
+    shape.threads = torch.get_num_threads()
     shape.slope, shape.next_slope = weights.slope.item(), weights.next_slope.item()
-    real = DEFINED[matrices[0].dtype][1]
-    room = matrices[0].shape[2] + (taps - 1) * weights.dilation
-    scratch = torch.empty(threads * ROWS[0] + ROWS[1], room, dtype=real)
-    # Held until the call is over; what is written to is contiguous as it is.
+    # Held until the call is over.
     parts = [getattr(weights, field).detach().contiguous() for field in POINTERS]
-    held = [matrix.contiguous() for matrix in (*matrices, scratch)]
-    function = getattr(library(matrices[0].dtype, weights.norm), f"{weights.norm}_{name}")
-    function(shape, _Weights(*(p.data_ptr() for p in parts)), *map(_pointer, held))
+    pointers = _Weights(*(p.data_ptr() for p in parts))
+    _run(f"{weights.norm}_{name}", shape, pointers, *matrices)
+
+
+def _run(name: str, shape: _Shape, *arguments: _Weights | torch.Tensor) -> None:
+    """Call a function of C, whose first matrix gives the type, with room for rows as the last."""
+    room = shape.frames + (shape.taps - 1) * shape.dilation
+    matrix = next(a for a in arguments if isinstance(a, torch.Tensor) and a.ndim == 3)
+    scratch = torch.empty(shape.threads * ROWS[0] + ROWS[1], room, dtype=DEFINED[matrix.dtype][1])
+    function = getattr(library(matrix.dtype, name.split("_")[0]), name)
+    pointers = (_pointer(a) if isinstance(a, torch.Tensor) else a for a in (*arguments, scratch))
+    function(shape, *pointers)
+
+
+def _spaced_like(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """An empty matrix with the shape of another and the gaps between its rows."""
+    return x.new_empty_strided(x.shape, x.stride(), dtype=dtype)
+
+
+def _spaced(matrix: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The matrix with the gaps of another; a copy where its own are different."""
+    if matrix.stride() == like.stride():
+        return matrix
+    return _spaced_like(like, matrix.dtype).copy_(matrix)
 
 
 def _pointer(tensor: torch.Tensor) -> ctypes.c_void_p:

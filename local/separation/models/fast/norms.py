@@ -9,6 +9,11 @@ from asteroid.masknn.norms import ChanLN, CumLN, GlobLN
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from separation.models.fast.matmul import eager_on_cpu
+from separation.models.fast.native import is_available, norm_backward, norm_forward
+
+COMPILED_EPS = 1e-8  # EPS of rows.h
+
 
 class FusedGlobLN(GlobLN):
     """Global layer norm (gLN of Luo and Mesgarani 2019) as one fused kernel.
@@ -44,6 +49,8 @@ def masked_norm(
 class SteadyCumLN(CumLN):
     """Cumulative layer norm (cLN of Luo and Mesgarani 2019) that is right after an hour, too.
 
+    On a CPU it is compiled for the processor, where that can be done.
+
     Mean and variance of all frames so far come from running sums, and the variance is a difference
     of two of them. A running sum in float32 is off by 4e-3 of a standard deviation after an hour of
     frames (L 16, a mean of one standard deviation). Asteroid's, which Torch adds up in float64 on
@@ -54,7 +61,11 @@ class SteadyCumLN(CumLN):
 
     def forward(self, x: torch.Tensor, EPS: float = 1e-8) -> torch.Tensor:
         """Normalise ``x`` of shape ``(batch, channel, frame)``."""
-        return _Cumulative.apply(_not_half(x), self.gamma, self.beta, EPS)
+        x = _not_half(x)
+        suits = eager_on_cpu(x) and x.ndim == 3 and EPS == COMPILED_EPS
+        if suits and is_available(x.dtype, self.gamma.dtype, "cumulative"):
+            return _CompiledCumulative.apply(x, self.gamma, self.beta)
+        return _Cumulative.apply(x, self.gamma, self.beta, EPS)
 
 
 class ExactChanLN(ChanLN):
@@ -68,6 +79,21 @@ class ExactChanLN(ChanLN):
 def _not_half(x: torch.Tensor) -> torch.Tensor:
     """The input of a norm: what autocast hands over in bfloat16 is too coarse for statistics."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+class _CompiledCumulative(torch.autograd.Function):
+    """The same as :class:`_Cumulative`, in C."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
+        y, moments = norm_forward(x, gamma, beta)
+        ctx.save_for_backward(x, gamma, moments)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return norm_backward(grad, *ctx.saved_tensors)
 
 
 class _Cumulative(torch.autograd.Function):

@@ -1,6 +1,6 @@
 /* Rows of a convolutional block, for the files that compute what is between its two matmuls.
  *
- * Matrices are (example, channel, frame), of float unless DOUBLE or BFLOAT16 is defined; bfloat16 is
+ * Matrices are (example, channel, frame), rows stride numbers apart, of float unless DOUBLE or BFLOAT16 is defined; bfloat16 is
  * computed with in float. A channel's frames are a row, which a processor's first caches hold, so
  * that PReLU, norm, depthwise convolution, PReLU and the sums of the next norm go over memory once or
  * twice.
@@ -42,7 +42,7 @@ static inline number put(real x) { return x; }
 #endif
 
 struct shape {
-    long examples, channels, frames, taps, dilation, padding, threads;
+    long examples, channels, frames, stride, taps, dilation, padding, threads;
     double slope, next_slope; /* of the PReLUs */
 };
 
