@@ -28,13 +28,18 @@ COMMAND = ["--nj", "2", "--", *TINY]
 CHANGING = ["real_time_factor", "date", "commit", "command"]
 
 
+# Bytecode is copied, too, and holds for the copies, which are as old as what they are copies of;
+# to compile it anew takes half of a run of recorders. Python renames it when it is whole.
+half_written = shutil.ignore_patterns("*.pyc.*")
+
+
 def copy_recipe(root):
     """Copy what run.sh needs; the copy's environment is the one that runs the tests."""
     root.mkdir(parents=True)
     for name in ("run.sh", "path.sh", "requirements.txt"):
         shutil.copy(ROOT / name, root / name)
     for name in ("conf", "egs", "local"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, root / name, ignore=half_written)
     return root
 
 

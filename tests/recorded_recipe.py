@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from recipe_copy import half_written
 from separation.config import ROOT
 
 RECORDER = """
@@ -103,9 +104,7 @@ class Recipe:
         for folder in ("conf", "egs/toy-2mix/local", "egs/other/local"):
             (root / folder).mkdir(parents=True)
         shutil.copy(ROOT / "run.sh", root)
-        shutil.copytree(
-            ROOT / "local", root / "local", ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / "local", root / "local", ignore=half_written)
         training = root / "local" / "separation" / "training"
         (training / "check.py").write_text(CHECK)
         resume = (training / "resume.py").read_text()
