@@ -2,7 +2,6 @@
 
 import errno
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from asteroid.models import BaseModel
 from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from torch import nn
 
-from forked import forked
+from forked import forked, script
 from separation.config import ROOT, save_resolved
 from separation.errors import RecipeError
 from separation.training.checkpoints import AtomicCheckpoints, WeightAverage
@@ -116,13 +115,7 @@ def environment():
     return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def train(arguments):
-    """What `python train.py` does."""
-    sys.argv = arguments
-    runpy.run_path(arguments[0], run_name="__main__")
-
-
-def train_and_be_killed(step, arguments):
+def train_and_be_killed(step, *arguments):
     """Kill this process before a step."""
 
     def kill(self, trainer, *_):
@@ -130,7 +123,7 @@ def train_and_be_killed(step, arguments):
             os.kill(os.getpid(), signal.SIGKILL)
 
     EpochLog.on_train_batch_start = kill
-    train(arguments)
+    script(*arguments)
 
 
 def test_killed_within_an_epoch_goes_on_at_the_same_step(data_dir, tmp_path):
@@ -139,7 +132,7 @@ def test_killed_within_an_epoch_goes_on_at_the_same_step(data_dir, tmp_path):
     options.append("training.max_epochs=3")
     whole = run(conf_of(*options, "training.save_minutes=60"), data_dir, tmp_path / "whole")
     folder = tmp_path / "killed"
-    killed = forked(train_and_be_killed, 13, command(data_dir, folder, "--", *options)[1:])
+    killed = forked(train_and_be_killed, 13, *command(data_dir, folder, "--", *options)[1:])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     midway = torch.load(newest_checkpoint(folder), weights_only=True)
     assert midway["global_step"] == 13
@@ -237,7 +230,7 @@ def test_training_anew_forgets_the_earlier_model_but_not_for_a_wrong_value(data_
         arguments = command(
             data_dir, folder, "--", *NET, *QUICK, "training.max_epochs=1", *overrides
         )
-        return forked(train, arguments[1:])
+        return forked(script, *arguments[1:])
 
     wrong = start("net_conf.norm=gnl")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
