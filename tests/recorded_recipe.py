@@ -97,10 +97,17 @@ STAGES = ["prepare", "mix", "manifest", "train", "evaluate", "report"]
 
 
 class Recipe:
-    """A copy of run.sh with recorders for stages."""
+    """A copy of run.sh with recorders for stages, or of such a copy as it is by now."""
 
-    def __init__(self, root):
+    def __init__(self, root, earlier=None):
         self.root = root
+        if earlier:
+            shutil.copytree(earlier.root, root)
+        else:
+            self.make()
+
+    def make(self):
+        root = self.root
         for folder in ("conf", "egs/toy-2mix/local", "egs/other/local"):
             (root / folder).mkdir(parents=True)
         shutil.copy(ROOT / "run.sh", root)
