@@ -27,7 +27,6 @@ COMMAND = ["--nj", "2", "--", *TINY]
 # These say when and how fast something was computed.
 CHANGING = ["real_time_factor", "date", "commit", "command"]
 
-
 # Bytecode is copied, too, and holds for the copies, which are as old as what they are copies of;
 # to compile it anew takes half of a run of recorders. Python renames it when it is whole.
 half_written = shutil.ignore_patterns("*.pyc.*")
@@ -40,6 +39,10 @@ def copy_recipe(root):
         shutil.copy(ROOT / name, root / name)
     for name in ("conf", "egs", "local"):
         shutil.copytree(ROOT / name, root / name, ignore=half_written)
+    # path.sh's own verdict on it, which takes it the import of every package: test_path_sh.py.
+    with open(root / "requirements.txt", "rb") as pins:
+        sums = subprocess.run(["cksum"], stdin=pins, capture_output=True, text=True, check=True)
+    (root / ".venv.active").write_text(f"right {sums.stdout.strip()} {sys.prefix}\n")
     return root
 
 
