@@ -95,3 +95,20 @@ def recipe(tmp_path):
     from recorded_recipe import Recipe
 
     return Recipe(tmp_path / "a recipe")
+
+
+@pytest.fixture(scope="session")
+def recipe_that_ran(tmp_path_factory):
+    from recorded_recipe import STAGES, Recipe
+
+    recipe = Recipe(tmp_path_factory.mktemp("ran") / "a recipe")
+    assert recipe() == (0, STAGES)
+    return recipe
+
+
+@pytest.fixture
+def ran(recipe_that_ran, tmp_path):
+    """A recipe in which all stages have run once."""
+    from recorded_recipe import Recipe
+
+    return Recipe(tmp_path / "a recipe", recipe_that_ran)

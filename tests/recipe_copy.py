@@ -27,6 +27,10 @@ COMMAND = ["--nj", "2", "--", *TINY]
 # These say when and how fast something was computed.
 CHANGING = ["real_time_factor", "date", "commit", "command"]
 
+# Bytecode is copied, too, and holds for the copies, which are as old as what they are copies of;
+# to compile it anew takes half of a run of recorders. Python renames it when it is whole.
+half_written = shutil.ignore_patterns("*.pyc.*")
+
 
 def copy_recipe(root):
     """Copy what run.sh needs; the copy's environment is the one that runs the tests."""
@@ -34,7 +38,11 @@ def copy_recipe(root):
     for name in ("run.sh", "path.sh", "requirements.txt"):
         shutil.copy(ROOT / name, root / name)
     for name in ("conf", "egs", "local"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, root / name, ignore=half_written)
+    # path.sh's own verdict on it, which takes it the import of every package: test_path_sh.py.
+    with open(root / "requirements.txt", "rb") as pins:
+        sums = subprocess.run(["cksum"], stdin=pins, capture_output=True, text=True, check=True)
+    (root / ".venv.active").write_text(f"right {sums.stdout.strip()} {sys.prefix}\n")
     return root
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from recipe_copy import half_written
 from separation.config import ROOT
 
 RECORDER = """
@@ -96,16 +97,21 @@ STAGES = ["prepare", "mix", "manifest", "train", "evaluate", "report"]
 
 
 class Recipe:
-    """A copy of run.sh with recorders for stages."""
+    """A copy of run.sh with recorders for stages, or of such a copy as it is by now."""
 
-    def __init__(self, root):
+    def __init__(self, root, earlier=None):
         self.root = root
+        if earlier:
+            shutil.copytree(earlier.root, root)
+        else:
+            self.make()
+
+    def make(self):
+        root = self.root
         for folder in ("conf", "egs/toy-2mix/local", "egs/other/local"):
             (root / folder).mkdir(parents=True)
         shutil.copy(ROOT / "run.sh", root)
-        shutil.copytree(
-            ROOT / "local", root / "local", ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / "local", root / "local", ignore=half_written)
         training = root / "local" / "separation" / "training"
         (training / "check.py").write_text(CHECK)
         resume = (training / "resume.py").read_text()

@@ -3,8 +3,6 @@
 import hashlib
 import http.server
 import io
-import subprocess
-import sys
 import tarfile
 import threading
 
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from run_here import run_here
 from separation.config import ROOT
 from separation.corpus.lists import list_path, read_list, read_sources
 from separation.errors import RecipeError
@@ -37,20 +36,9 @@ def corpus_dir(tmp_path_factory):
 
 
 def prepare(data_dir, corpus_dir, *overrides):
-    return subprocess.run(
-        [
-            sys.executable,
-            SCRIPTS / "prepare.py",
-            *("--corpus", "minilibri-2mix", "--data_dir", data_dir, "--"),
-            f"corpus.corpus_dir={corpus_dir}",
-            "corpus.n_mixtures={tr: 6, cv: 2, tt: 3}",
-            *overrides,
-        ],
-        capture_output=True,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "local")},
-        check=False,
-    )
+    options = ("--corpus", "minilibri-2mix", "--data_dir", data_dir, "--", "nj=1")
+    settings = (f"corpus.corpus_dir={corpus_dir}", "corpus.n_mixtures={tr: 6, cv: 2, tt: 3}")
+    return run_here(SCRIPTS / "prepare.py", *options, *settings, *overrides)
 
 
 def test_stage_0_keeps_speakers_apart(tmp_path, corpus_dir):

@@ -24,10 +24,9 @@ def test_all_stages_in_order_with_their_arguments(recipe):
     assert "results/toy-2mix_small.csv" in recipe.out.splitlines()[-1]
 
 
-def test_a_second_call_only_reports(recipe):
-    recipe()
-    assert recipe("--nj", "7", "--devices", "2") == (0, ["report"])
-    told = [line for line in recipe.out.splitlines() if "done before" in line]
+def test_a_second_call_only_reports(ran):
+    assert ran("--nj", "7", "--devices", "2") == (0, ["report"])
+    told = [line for line in ran.out.splitlines() if "done before" in line]
     assert [line[:16] for line in told] == [f"run.sh: stage {n}:" for n in range(5)]
 
 
@@ -43,13 +42,12 @@ def test_going_on_after_a_failure_starts_at_the_unfinished_stage(recipe, stage):
         assert "--resume" in recipe.arguments("train")
 
 
-def test_an_explicit_stage_runs_again_from_there(recipe):
-    recipe()
-    assert recipe("--stage", "2", "--stop_stage", "3") == (0, ["manifest", "train"])
-    assert "--resume" not in recipe.arguments("train")
-    assert recipe() == (0, ["evaluate", "report"])  # of the model trained anew
-    assert recipe("--stage=4", "--stop-stage=4") == (0, ["evaluate"])
-    assert recipe("--stop_stage", "4") == (0, [])
+def test_an_explicit_stage_runs_again_from_there(ran):
+    assert ran("--stage", "2", "--stop_stage", "3") == (0, ["manifest", "train"])
+    assert "--resume" not in ran.arguments("train")
+    assert ran() == (0, ["evaluate", "report"])  # of the model trained anew
+    assert ran("--stage=4", "--stop-stage=4") == (0, ["evaluate"])
+    assert ran("--stop_stage", "4") == (0, [])
 
 
 def test_an_oracle_is_evaluated_without_training(recipe):
@@ -111,24 +109,21 @@ def test_the_command_line_is_recorded_so_that_a_shell_reads_it_back(recipe):
     assert words[-4:] == ["--seed", "5", "--", "evaluation.splits=[tt, cv]"]
 
 
-def test_other_corpus_settings_spare_the_model_and_its_corpus(recipe):
-    recipe()
-    code, ran = recipe("--seed", "1")
-    assert (code, ran) == (1, [])
-    assert "exp/toy-2mix_small was trained with other settings" in recipe.err
-    assert len(recipe.err.splitlines()) == 1
-    assert recipe("--seed", "1", "--stop_stage", "2") == (0, STAGES[:3])
-    assert recipe.out.count("was done with other settings; doing it again") == 1
+def test_other_corpus_settings_spare_the_model_and_its_corpus(ran):
+    assert ran("--seed", "1") == (1, [])
+    assert "exp/toy-2mix_small was trained with other settings" in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert ran("--seed", "1", "--stop_stage", "2") == (0, STAGES[:3])
+    assert ran.out.count("was done with other settings; doing it again") == 1
 
 
-def test_other_training_settings_never_overwrite_a_model_silently(recipe):
-    recipe()
-    assert recipe("--", "optim.lr=0.1") == (1, [])
-    assert "--resume" in recipe.err and "--tag" in recipe.err and "--stage 3" in recipe.err
-    assert recipe("--resume", "--", "optim.lr=0.1") == (0, STAGES[3:])
-    assert "--resume" in recipe.arguments("train")
-    assert recipe("--", "optim.lr=0.1") == (0, ["report"])
-    assert recipe("--stage", "3") == (0, STAGES[3:])
+def test_other_training_settings_never_overwrite_a_model_silently(ran):
+    assert ran("--", "optim.lr=0.1") == (1, [])
+    assert "--resume" in ran.err and "--tag" in ran.err and "--stage 3" in ran.err
+    assert ran("--resume", "--", "optim.lr=0.1") == (0, STAGES[3:])
+    assert "--resume" in ran.arguments("train")
+    assert ran("--", "optim.lr=0.1") == (0, ["report"])
+    assert ran("--stage", "3") == (0, STAGES[3:])
 
 
 def test_resuming_what_cannot_be_resumed_leaves_everything_as_it_is(recipe):
@@ -179,18 +174,16 @@ def test_several_folders_of_recordings(recipe):
             assert recipe.arguments("prepare")[-1] == f'corpus.corpus_dir="{paths}"'
 
 
-def test_an_edited_system_counts_as_other_settings_and_a_comment_does_not(recipe):
-    recipe()
-    file = recipe.root / "conf" / "small.yaml"
+def test_an_edited_system_counts_as_other_settings_and_a_comment_does_not(ran):
+    file = ran.root / "conf" / "small.yaml"
     file.write_text("# the same\n" + file.read_text())
-    assert recipe() == (0, ["report"])
+    assert ran() == (0, ["report"])
     file.write_text("net_conf: {N: 9}\n")
-    assert recipe() == (1, [])
+    assert ran() == (1, [])
 
 
-def test_other_evaluation_settings_only_evaluate_again(recipe):
-    recipe()
-    assert recipe("--", "evaluation.splits=[tr]") == (0, ["evaluate", "report"])
+def test_other_evaluation_settings_only_evaluate_again(ran):
+    assert ran("--", "evaluation.splits=[tr]") == (0, ["evaluate", "report"])
 
 
 def test_an_unfinished_training_with_other_settings_is_not_overwritten(recipe):

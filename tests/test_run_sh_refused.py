@@ -117,19 +117,17 @@ def test_the_run_sh_of_a_corpus_forwards_to_the_driver(recipe, corpus):
         (["--help=x"], "--help takes no value"),
     ],
 )
-def test_a_wrong_value_touches_nothing(recipe, options, says):
-    recipe()
+def test_a_wrong_value_touches_nothing(ran, options, says):
     for stage in ((), ("--stage", "0"), ("--stage", "3")):
-        assert recipe(*stage, *options) == (1, [])
-        assert says in recipe.err and len(recipe.err.splitlines()) == 1, recipe.err
-    assert recipe() == (0, ["report"])
+        assert ran(*stage, *options) == (1, [])
+        assert says in ran.err and len(ran.err.splitlines()) == 1, ran.err
+    assert ran() == (0, ["report"])
 
 
-def test_a_marker_of_an_earlier_version_counts_as_other_settings(recipe):
-    recipe()
-    data, exp = recipe.root / "data" / "toy-2mix", recipe.root / "exp" / "toy-2mix_small"
+def test_a_marker_of_an_earlier_version_counts_as_other_settings(ran):
+    data, exp = ran.root / "data" / "toy-2mix", ran.root / "exp" / "toy-2mix_small"
     (data / ".done.stage1").write_text("0123456789abcdef||\n")
     (exp / ".done.stage3").write_text("0123456789abcdef\n")
-    assert recipe() == (0, ["mix", "manifest", "report"])  # the model is compared by its conf.yaml
-    assert recipe("--", "optim.lr=0.1") == (1, [])
-    assert "optim.lr=0.001, not 0.1" in recipe.err
+    assert ran() == (0, ["mix", "manifest", "report"])  # the model is compared by its conf.yaml
+    assert ran("--", "optim.lr=0.1") == (1, [])
+    assert "optim.lr=0.001, not 0.1" in ran.err

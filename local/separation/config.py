@@ -7,6 +7,7 @@ make data, :func:`load_resolved` for everything after training.
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def _parse_yaml(text: str, source: str) -> Any:
         RecipeError: names the source.
     """
     try:
-        content = yaml.safe_load(text)
+        content = deepcopy(_load_yaml(text))  # the caller may change it
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"{source}: not YAML: {error}") from error
     count, left = 0, [content]
@@ -154,6 +155,12 @@ def _parse_yaml(text: str, source: str) -> Any:
         if count > LARGEST_YAML:
             raise RecipeError(f"{source}: more than {LARGEST_YAML} values, aliases included")
     return content
+
+
+@lru_cache(maxsize=64)
+def _load_yaml(text: str) -> Any:
+    """Parse YAML; a stage reads conf/base.yaml several times, and each would take 20 ms."""
+    return yaml.safe_load(text)
 
 
 def _base_and_corpus(corpus: str, model: Any = None, source: str = "") -> Conf:

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
+import killed_mixing
 import mix
+from forked import forked
+from killed_mixing import mix_and_be_killed
 from separation.corpus.layout import Corpus
 from separation.corpus.levels import read_levels
 from separation.corpus.lists import list_path, read_list
@@ -47,32 +50,8 @@ def test_a_second_run_gives_the_same_bytes_and_clears_what_is_not_listed(tmp_pat
     assert not list(tmp_path.glob(".mixing-*"))
 
 
-# A run that kills itself, so hard that it can clear nothing up, at the Nth call of a function.
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import numpy
-from separation.corpus import mixing
-from separation.corpus.layout import Corpus
-from separation.corpus.mixing import mix_split
-
-data_dir, module, name, last = Path(sys.argv[1]), *sys.argv[2:4], int(sys.argv[4])
-place = {"os": os, "mixing": mixing}[module]
-original, calls = getattr(place, name), []
-
-def counted(*arguments):
-    calls.append(1)
-    if len(calls) == last:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*arguments)
-
-setattr(place, name, counted)
-mix_split(Corpus(data_dir, data_dir / "out", 2, 8000, "min"), "tr", 1)
-"""
-
-
 @pytest.mark.parametrize(
-    ("module", "name", "last"),
+    ("place", "name", "last"),
     [
         ("mixing", "load_source", 3),  # while recordings are read
         ("os", "replace", 1),  # before the first file has its name
@@ -80,11 +59,10 @@ mix_split(Corpus(data_dir, data_dir / "out", 2, 8000, "min"), "tr", 1)
         ("mixing", "mix_sources", 6),  # between two mixtures
     ],
 )
-def test_killed_and_started_again_gives_the_same_bytes(tmp_path, module, name, last):
+def test_killed_and_started_again_gives_the_same_bytes(tmp_path, place, name, last):
     make_sources(tmp_path, {"tr": 8, "cv": 1, "tt": 1})
     mix_split(Corpus(tmp_path, tmp_path / "clean", 2, RATE, "min"), "tr", 1)
-    command = [sys.executable, "-c", KILLED, tmp_path, module, name, str(last)]
-    run = subprocess.run(command, cwd=LOCAL, capture_output=True)
+    run = forked(mix_and_be_killed, tmp_path, place, name, last)
     assert run.returncode == -signal.SIGKILL, run.stderr
     names = set(contents(tmp_path / "clean"))
     partial = {p for p in contents(tmp_path / "out") if not p.name.startswith(".partial-")}
@@ -127,10 +105,15 @@ def test_killed_with_processes_and_started_again_at_once(tmp_path):
     """The processes of a killed run may write for a while; what the next run leaves is whole."""
     make_sources(tmp_path, {"tr": 60, "cv": 1, "tt": 1})
     mix_split(Corpus(tmp_path, tmp_path / "clean", 2, RATE, "min"), "tr", 1)
-    script = KILLED.replace("nj=1", "nj=2").replace('"mixing": mixing', '"mixing": mixing.tqdm')
-    command = [sys.executable, "-c", script, tmp_path, "mixing", "update", "2"]
+    command = [sys.executable, killed_mixing.__file__, tmp_path, "progress", "update", "2"]
     with open(tmp_path / "told", "wb") as told:  # a pipe would stay open as long as they live
-        run = subprocess.Popen(command, cwd=LOCAL, stdout=told, stderr=told, start_new_session=True)
+        run = subprocess.Popen(
+            command,
+            env={**os.environ, "PYTHONPATH": str(LOCAL)},
+            stdout=told,
+            stderr=told,
+            start_new_session=True,
+        )
     assert run.wait() == -signal.SIGKILL, (tmp_path / "told").read_text()
     mix_split(Corpus(tmp_path, tmp_path / "out", 2, RATE, "min"), "tr", 2)
     with contextlib.suppress(ProcessLookupError):

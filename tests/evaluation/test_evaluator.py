@@ -76,7 +76,8 @@ def test_rows_are_the_scores_of_the_mixtures(table, tmp_path):
     np.testing.assert_allclose(scores["si_sdri"], 0.0, atol=1e-3)
     mixture = read_audio(table["mixture_path"][0])
     sources = np.stack([read_audio(table[f"source_{i}_path"][0]) for i in (1, 2)])
-    values = evaluate_mixture(mixture, sources, np.stack([mixture, mixture]) / 2, 8000).values
+    halves = np.stack([mixture, mixture]) / 2
+    values = evaluate_mixture(mixture, sources, halves, 8000, SETTINGS["metrics"]).values
     for name in ("input_si_sdr", "input_snr", "snr"):
         assert scores[name][0] == pytest.approx(values[name], abs=1e-3)
     written = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False)

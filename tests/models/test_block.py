@@ -1,78 +1,14 @@
 """Folded blocks against Asteroid's, in float64 to rounding: outputs and every gradient."""
 
-import copy
-
 import pytest
 import torch
 from asteroid.masknn.convolutional import Conv1DBlock
 from torch import nn
 
+from blocks import check, computed_by_layers, gradients, make_block, outputs
 from separation.models.convtasnet import fix_norms
 from separation.models.fast import matmul, native, speed_up
-from separation.models.fast.block import FoldedBlock
 from separation.models.ragged import ragged
-
-
-def make_block(skip=6, taps=3, dilation=4, norm="gLN", causal=False, slope=0.25):
-    """A block whose parameters all matter, and some of whose channels have no gain."""
-    torch.manual_seed(0)
-    reach = (taps - 1) * dilation
-    padding = reach if causal else reach // 2
-    block = Conv1DBlock(5, 8, skip, taps, padding, dilation, norm_type=norm, causal=causal)
-    with torch.no_grad():
-        for parameter in block.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-        for module in block.modules():
-            if isinstance(module, nn.PReLU):
-                module.weight.fill_(slope)
-        block.shared_block[2].gamma[3] = 0
-    return block.double()
-
-
-def outputs(block, x):
-    out = block(x)
-    return torch.cat(out, 1) if isinstance(out, tuple) else out
-
-
-def gradients(block, x):
-    """Of a sum in which every output has another weight, with and without what skips."""
-    found = []
-    for used in (slice(None), slice(-1, None)):
-        block.zero_grad()
-        data = x.clone().requires_grad_()
-        out = block(data)
-        for y in (out if isinstance(out, tuple) else (out,))[used]:
-            weights = torch.linspace(-1, 1, y.numel(), dtype=torch.float64).sin().view(y.shape)
-            (y * weights).sum().backward(retain_graph=True)
-        found += [data.grad, *(p.grad for p in block.parameters() if p.grad is not None)]
-    return found
-
-
-def computed_by_layers(block, x):
-    """How many of the block's layers are called."""
-    calls = []
-    forward = block.shared_block.forward
-    block.shared_block.forward = lambda y: calls.append(1) or forward(y)
-    block(x)
-    del block.shared_block.forward
-    return bool(calls)
-
-
-def check(stock, x, by_layers=False):
-    """The folded block gives what Asteroid's gives, without its parameters or input changing."""
-    before = x.clone()
-    fast = speed_up(copy.deepcopy(stock))
-    assert type(fast) is FoldedBlock
-    assert computed_by_layers(fast, x) == by_layers
-    with torch.no_grad():
-        torch.testing.assert_close(outputs(fast, x), outputs(stock, x), rtol=1e-9, atol=1e-9)
-    for one, other in zip(gradients(fast, x), gradients(stock, x), strict=True):
-        assert one.shape == other.shape
-        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-9)
-    assert torch.equal(x, before)
-    for one, other in zip(fast.parameters(), stock.parameters(), strict=True):
-        assert torch.equal(one, other)
-    return fast
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 7, 8, 9, 50])
@@ -220,28 +156,6 @@ def test_without_a_compiler_asteroid_s_layers_compute(monkeypatch, compiler):
     check(make_block(), torch.randn(2, 5, 30, dtype=torch.float64), by_layers=True)
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("skip", [0, 6])
-@pytest.mark.parametrize("norm", ["gLN", "cgLN"])
-def test_in_bfloat16(norm, skip, batch):
-    """Near what float64 gives, statistics in float32, gradients of weights in float32."""
-    stock = make_block(skip, norm=norm, slope=0.9).float()  # few inputs are rounded across a kink
-    x = torch.randn(batch, 5, 400).bfloat16().float()
-    exact, fast = copy.deepcopy(stock).double(), speed_up(copy.deepcopy(stock))
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not computed_by_layers(fast, x)
-        found = outputs(fast, x)
-    expected = outputs(exact, x.double())
-    assert found.dtype == torch.bfloat16
-    assert (found - expected).norm() <= 2**-7 * expected.norm()
-    grad = torch.randn(found.shape).bfloat16()
-    found.backward(grad)
-    expected.backward(grad.double())
-    assert all(p.grad.dtype == torch.float32 for p in fast.parameters())
-    one, other = (torch.cat([p.grad.flatten() for p in b.parameters()]) for b in (fast, exact))
-    assert (one - other).norm() <= 2**-7 * other.norm()
-
-
 def test_hooks_see_every_layer():
     """A ragged batch is separated by hooks on the layers."""
     fast = speed_up(make_block())
@@ -253,46 +167,3 @@ def test_hooks_see_every_layer():
         alone = outputs(fast, x[:1, :, :20])
     torch.testing.assert_close(found[:1, :, :20], alone, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(found[1:], outputs(fast, x[1:]).detach(), rtol=1e-9, atol=1e-9)
-
-
-def test_statistics_of_minutes_stay_right():
-    """In float32, over 30 million values whose mean is three standard deviations."""
-    torch.manual_seed(0)
-    ones, zeros = torch.ones(8), torch.zeros(8)
-    weights = native.Weights(
-        *(zeros, torch.ones(1), ones, zeros, torch.ones(8, 1, 1), zeros, torch.ones(1)),
-        *(2 * ones, ones, 1, 0),
-    )
-    x = torch.randn(1, 8, 4_000_000) + 3
-    mean, deviation = x.double().mean(), x.double().var(correction=0).sqrt()
-    z, positive, moments, ((gain, shift),) = native.block_forward(x, weights)
-    ((found_mean, found_scale, next_mean, next_scale),) = moments
-    assert torch.equal(positive.bool(), z > 0)
-    assert abs(found_mean / mean - 1) < 1e-6
-    assert abs(found_scale * deviation - 1) < 1e-5
-    assert abs(next_mean) < 1e-5
-    assert abs(next_scale - 1) < 1e-5
-    assert (gain - 2).abs().max() < 1e-4
-    assert (shift - 1).abs().max() < 1e-4
-    assert (z[0, :, :1000] - ((x[0, :, :1000] - mean) / deviation)).abs().max() < 1e-4
-
-
-def test_cumulative_statistics_of_minutes_stay_right():
-    """In float32, over 4 million frames whose mean is three standard deviations."""
-    torch.manual_seed(0)
-    ones, zeros = torch.ones(8), torch.zeros(8)
-    weights = native.Weights(
-        *(zeros, torch.ones(1), ones, zeros, torch.ones(8, 1, 1), zeros, torch.ones(1)),
-        *(ones, zeros, 1, 0, "cumulative"),
-    )
-    x = torch.randn(1, 8, 4_000_000) + 3
-    z, _, (found,), _ = native.block_forward(x.clone(), weights)
-    exact, row = [], x[0].double()
-    count = 8 * torch.arange(1, x.shape[2] + 1)
-    for _ in range(2):
-        mean = row.sum(0).cumsum(0) / count
-        scale = (row.square().sum(0).cumsum(0) / count - mean.square() + 1e-8).rsqrt()
-        row = (row - mean) * scale
-        exact += [mean, scale]
-    torch.testing.assert_close(found, torch.stack(exact), rtol=2e-6, atol=1e-6)
-    assert (z[0] - row).abs().max() < 5e-6

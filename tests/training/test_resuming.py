@@ -13,9 +13,11 @@ from asteroid.models import BaseModel
 from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from torch import nn
 
+from forked import forked, script
 from separation.config import ROOT, save_resolved
 from separation.errors import RecipeError
 from separation.training.checkpoints import AtomicCheckpoints, WeightAverage
+from separation.training.progress import EpochLog
 from separation.training.resume import check_resume, newest_checkpoint
 from training_runs import NET, QUICK, conf_of, run, weights
 
@@ -113,29 +115,25 @@ def environment():
     return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
+def train_and_be_killed(step, *arguments):
+    """Kill this process before a step."""
+
+    def kill(self, trainer, *_):
+        if trainer.global_step == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    EpochLog.on_train_batch_start = kill
+    script(*arguments)
+
+
 def test_killed_within_an_epoch_goes_on_at_the_same_step(data_dir, tmp_path):
     """kill -9 as soon as a checkpoint within an epoch is there; the end is that of one go."""
     options = [*NET, *QUICK, "data.batch_size=1", "training.save_minutes=1e-6"]
     options.append("training.max_epochs=3")
     whole = run(conf_of(*options, "training.save_minutes=60"), data_dir, tmp_path / "whole")
     folder = tmp_path / "killed"
-    program = (
-        "import os, signal, sys, pytorch_lightning as pl\n"
-        "sys.argv = sys.argv[1:]\n"
-        "from separation.training.progress import EpochLog\n"
-        "def kill(self, trainer, *_):\n"
-        "    if trainer.global_step == 13: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "EpochLog.on_train_batch_start = kill\n"
-        "import runpy; runpy.run_path(sys.argv[0], run_name='__main__')\n"
-    )
-    arguments = command(data_dir, folder, "--", *options)[1:]
-    killed = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env={**environment(), "PYTHONPATH": str(ROOT / "local")},
-        capture_output=True,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    killed = forked(train_and_be_killed, 13, *command(data_dir, folder, "--", *options)[1:])
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     midway = torch.load(newest_checkpoint(folder), weights_only=True)
     assert midway["global_step"] == 13
     assert not (folder / "best_model.pth").exists()
@@ -232,9 +230,7 @@ def test_training_anew_forgets_the_earlier_model_but_not_for_a_wrong_value(data_
         arguments = command(
             data_dir, folder, "--", *NET, *QUICK, "training.max_epochs=1", *overrides
         )
-        return subprocess.run(
-            arguments, env=environment(), capture_output=True, text=True, check=False
-        )
+        return forked(script, *arguments[1:])
 
     wrong = start("net_conf.norm=gnl")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)

@@ -11,8 +11,6 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
-from scipy.signal import cheby2, lfilter, sosfilt
 
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
@@ -58,6 +56,8 @@ def active_level(samples: np.ndarray, sample_rate: int, band_pass: bool = False)
     Returns:
         mean square; 0 for silence and for no samples.
     """
+    from scipy.signal import lfilter, sosfilt  # a second, not needed to read levels
+
     signal = np.concatenate([samples, np.zeros(round(TAIL * sample_rate))], dtype=np.float64)
     if band_pass:
         for section in _band_pass(sample_rate):
@@ -147,6 +147,8 @@ def _active_times(envelope_power: np.ndarray, sample_rate: int) -> tuple[np.ndar
         thresholds in dB, and for each the number of samples at which the envelope is, or was less
         than the hangover before, at the threshold or above.
     """
+    from scipy.ndimage import maximum_filter1d
+
     # floor(log2) is in the exponent bits of a float64, which are lowest for 0.
     exponents = envelope_power.view(np.int64) >> 52
     highest = int(exponents.max())
@@ -183,6 +185,8 @@ def _band_pass(sample_rate: int) -> tuple[np.ndarray, ...]:
     A Chebyshev type 2 filter is designed by the edge of its stop band; the ratio of that to the
     edge of the pass band follows from both attenuations.
     """
+    from scipy.signal import cheby2
+
     attenuation = (10 ** (STOP_DB / 10) - 1) / (10 ** (PASS_DB / 10) - 1)
     ratio = np.cosh(np.arccosh(np.sqrt(attenuation)) / FILTER_ORDER)
     low, high = (np.tan(np.pi * edge / sample_rate) for edge in PASS_BAND)  # of the analog filter

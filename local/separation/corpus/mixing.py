@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 from joblib import delayed
-from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from separation.corpus.audio import audio_info, read_audio
@@ -293,4 +292,8 @@ def _mix_batch(batch: list[Task], folder: str, corpus: Corpus) -> int:
 
 
 def _resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    return samples if rate == wanted else resample_poly(samples, wanted, rate)
+    if rate == wanted:
+        return samples
+    from scipy.signal import resample_poly  # a second, needed by the processes that mix only
+
+    return resample_poly(samples, wanted, rate)

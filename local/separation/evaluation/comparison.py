@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import wilcoxon
 
 from separation.errors import RecipeError, nearest
 from separation.evaluation.metrics import metric_of
@@ -112,6 +111,8 @@ def compare(first: Scores, second: Scores, metric: str) -> Difference:
             f"{first.name} and {second.name}: {metric} of {len(pairs)} mixtures in common, two or"
             " more are needed; evaluate both on the same data (stage 4)"
         )
+    from scipy.stats import wilcoxon  # a second, not needed to compare results
+
     differences = (pairs[f"{metric}_second"] - pairs[f"{metric}_first"]).to_numpy()
     low, high = mean_interval(differences)
     kind = metric_of(metric)

@@ -11,7 +11,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
-from scipy.signal import stft
 
 from separation.evaluation.results import subset_of
 
@@ -146,6 +145,8 @@ def spectrogram(samples: np.ndarray, sample_rate: int, top: float) -> bytes:
 
 def decibels(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Levels of ``(frequency, frame)`` in dB; a sine of full scale has 0 dB, silence -120 dB."""
+    from scipy.signal import stft  # a second, needed only where there are recordings
+
     window = min(int(0.032 * sample_rate), samples.size)
     amplitude = 2.0 * np.abs(stft(samples, sample_rate, nperseg=window)[2])
     return 20.0 * np.log10(np.maximum(amplitude, 1e-6))
