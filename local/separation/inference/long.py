@@ -23,9 +23,14 @@ from tqdm import tqdm
 from separation.corpus.audio import AudioInfo
 from separation.errors import RecipeError
 from separation.files import atomic_path, read_text, writing
-from separation.inference.counting import number_of
+from separation.inference.counting import count_stretches, number_of
 from separation.inference.recording import full_scale_factor, open_source, to_levels
-from separation.inference.recursion import RecursiveSeparator, estimates_of_number
+from separation.inference.recursion import (
+    KEPT_DB,
+    RecursiveSeparator,
+    StopRule,
+    estimates_of_number,
+)
 from separation.inference.separator import Separator
 from separation.inference.stitching import compare_seam, describe_voices, find_orders
 
@@ -75,7 +80,7 @@ def separate_long(
     }
     _begin(folder, plan)
     files = _separate_segments(separator, recording, info, folder)
-    segments = _Segments(files, _number(files) if separator.counts else None)
+    segments = _Segments(files, _number(separator, files, info.sample_rate))
     written = list(paths[: segments.number])
     overlap = round(OVERLAP_SECONDS * info.sample_rate)
     orders = _orders(segments, overlap, info.sample_rate)
@@ -105,8 +110,7 @@ class _Segments:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for file in self.files:
-            with np.load(file) as saved:
-                signals = saved["signals"]
+            signals = np.load(file)
             yield estimates_of_number(signals, self.number) if self.number else signals
 
     def __len__(self) -> int:
@@ -135,10 +139,10 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
 def _separate_segments(
     separator: Separator, recording: Path, info: AudioInfo, folder: Path
 ) -> list[Path]:
-    """Files with each segment's estimates ``(source, time)``, or its passes and their number."""
+    """Files with each segment's estimates ``(source, time)``, or its passes."""
     size, overlap = (round(s * info.sample_rate) for s in (SEGMENT_SECONDS, OVERLAP_SECONDS))
     count = 1 + max(0, -(-(info.frames - size) // (size - overlap)))
-    files = [folder / f"{number:05}.npz" for number in range(count)]
+    files = [folder / f"{number:05}.npy" for number in range(count)]
     segments = _read(recording, info, size, overlap)
     for file, samples in tqdm(
         zip(files, segments, strict=True), total=count, desc=recording.name, unit="segment"
@@ -146,15 +150,15 @@ def _separate_segments(
         if file.is_file():
             continue
         if isinstance(separator, RecursiveSeparator) and separator.counts:
-            signals, found = separator.separate_passes(samples, info.sample_rate)
+            signals = separator.separate_passes(samples, info.sample_rate)
         else:
-            signals, found = separator.separate(samples, info.sample_rate), separator.n_src
+            signals = separator.separate(samples, info.sample_rate)
         if not np.isfinite(signals).all():
             raise RecipeError(
                 f"{recording}: the network gives NaN or Inf for it; nothing is written"
             )
         with atomic_path(file) as temporary, open(temporary, "wb") as handle:
-            np.savez(handle, signals=signals, count=found)
+            np.save(handle, signals)
     return files
 
 
@@ -180,14 +184,14 @@ def _read(recording: Path, info: AudioInfo, size: int, overlap: int) -> Iterator
         )
 
 
-def _number(files: Sequence[Path]) -> int:
-    """Speakers of the recording, by those that were found in its segments."""
-    counts, loudness = [], []
-    for file in files:
-        with np.load(file) as saved:
-            counts.append(int(saved["count"]))
-            loudness.append(float(np.square(saved["signals"][0]).mean()))
-    return min(MOST_SPEAKERS, number_of(counts, loudness))
+def _number(separator: Separator, files: Sequence[Path], sample_rate: int) -> int | None:
+    """Speakers of the recording, by those that are found in its segments; None: not counted."""
+    if not isinstance(separator, RecursiveSeparator) or not separator.counts:
+        return None
+    rule = separator.rule or StopRule(KEPT_DB, separator.n_src)
+    found = [count_stretches(np.load(file), sample_rate, rule) for file in files]
+    counts, energies = zip(*found, strict=True)
+    return min(MOST_SPEAKERS, number_of(counts, energies))
 
 
 def _orders(segments: _Segments, overlap: int, sample_rate: int) -> list[tuple[int, ...]]:

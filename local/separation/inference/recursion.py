@@ -100,7 +100,7 @@ class RecursiveSeparator(Separator):
             one, rest = self._forward(rest)
             yield one, rest
 
-    def separate_passes(self, samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, int]:
+    def separate_passes(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """Separate a segment of a recording whose number of speakers is not known yet.
 
         Passes go on below the level at which the rule stops, down to -20 dB of the mixture: where a
@@ -112,36 +112,32 @@ class RecursiveSeparator(Separator):
 
         Returns:
             float32 ``(1 + 2 passes, time)``, the samples, then a speaker and the rest of each pass;
-            :func:`estimates_of_number` makes estimates of them. And the number that the rule finds.
+            :func:`estimates_of_number` makes estimates of them.
         """
         samples = checked_mono(samples)
-        stop_db = self.rule.stop_db if self.rule else KEPT_DB
-        levels: list[float] = []
+        stop_db = min(self.rule.stop_db, KEPT_DB) if self.rule else KEPT_DB
 
         def work(own: np.ndarray) -> np.ndarray:
-            kept, of_rests = self._kept(own, min(stop_db, KEPT_DB))
-            levels.extend(of_rests)
+            kept = self._kept(own, stop_db)
             return np.stack([own, *(signal for one_and_rest in kept for signal in one_and_rest)])
 
         passes = self._at_own_rate(samples, sample_rate, work).astype(np.float32)
         passes[0] = samples
-        return passes, StopRule(stop_db, self.n_src).count(levels)
+        return passes
 
-    def _kept(self, samples: np.ndarray, stop_db: float | None) -> tuple[list[Pass], list[float]]:
-        """Passes until a rest is nothing, or all; and the levels of their rests, with that one."""
+    def _kept(self, samples: np.ndarray, stop_db: float | None) -> list[Pass]:
+        """Passes until a rest is at a level or below; None makes all passes."""
         kept: list[Pass] = []
-        levels: list[float] = []
         for one, rest in islice(self.passes(samples), self.n_src - 1):
-            levels.append(level_db(rest, samples))
-            if stop_db is not None and levels[-1] <= stop_db:
+            if stop_db is not None and level_db(rest, samples) <= stop_db:
                 break
             kept.append((one, rest))
-        return kept, levels
+        return kept
 
     def _estimates(self, samples: np.ndarray) -> np.ndarray:
         """Separate ``(time,)`` at the network's rate into ``(source, time)``."""
-        kept, _ = self._kept(samples, self.rule.stop_db if self.counts and self.rule else None)
-        return estimates_of(samples, kept)
+        stop_db = self.rule.stop_db if self.counts and self.rule else None
+        return estimates_of(samples, self._kept(samples, stop_db))
 
 
 def estimates_of(mixture: np.ndarray, passes: Sequence[Pass]) -> np.ndarray:
