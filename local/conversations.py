@@ -3,8 +3,9 @@
 Makes conversations of the speakers of a corpus, with pauses and several shares of overlapping
 speech, and separates them in three ways: as local/separate.py does long recordings (segments whose
 orders are found together), in segments of that length that overlap by half, each matched with the
-one before it (Asteroid's LambdaOverlapAdd), and the whole file in one pass. Prints a
-row for each share of overlap and way.
+one before it (Asteroid's LambdaOverlapAdd), and the whole file in one pass. A system of
+one_and_rest separates conversations of one, two and so on, in segments, with the number of speakers
+that it finds and with the true one. Prints a row for each share of overlap and way.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from separation.process import run_command  # isort: split
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -31,15 +33,18 @@ from separation.corpus.audio import audio_info, load_resampled, read_audio
 from separation.corpus.layout import Corpus
 from separation.corpus.lists import SPLITS, read_sources
 from separation.errors import RecipeError
-from separation.evaluation.conversations import make_conversation, measure
+from separation.evaluation.conversations import make_conversation, measure, talk_at_once
+from separation.evaluation.speakers import score_counted
 from separation.files import atomic_path
 from separation.inference.long import SEGMENT_SECONDS, separate_long
-from separation.inference.recursion import refuse_one_and_rest
+from separation.inference.recursion import RecursiveSeparator, open_separator
 from separation.inference.separator import Separator, pick_device
 from separation.models.shelf import find_system
 from separation.report.tables import markdown
 
-COLUMNS = ["si_sdri", "exchanges", "leakage"]
+COLUMNS = ["found", "si_sdri", "exchanges", "leakage"]
+FOUND = "number that is found"
+Way = Callable[[np.ndarray], np.ndarray]  # mixture (time,) to estimates (source, time)
 
 
 def main() -> None:
@@ -49,7 +54,9 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=5, help="for each overlap (default: 5)")
     parser.add_argument("--minutes", type=float, default=10.0, help="of each (default: 10)")
     parser.add_argument(
-        "--overlaps", default="0,20,40", help="percent of the speech (default: 0,20,40)"
+        "--overlaps",
+        default="0,20,40",
+        help="percent of the speech; 100: all talk on, whoever else does (default: 0,20,40)",
     )
     parser.add_argument("--csv", type=Path, help="a row for each conversation and way, as a file")
     arguments = parser.parse_args()
@@ -57,45 +64,81 @@ def main() -> None:
     if arguments.number < 1 or not 0 < arguments.minutes <= 600:
         raise RecipeError("--number must be 1 or more, --minutes more than 0 and at most 600")
     exp_dir = find_system(arguments.exp_dir)
-    refuse_one_and_rest(exp_dir, "local/conversations.py")
     corpus = Corpus.of(load_resolved(exp_dir), arguments.data_dir)
-    separator = Separator.from_experiment(exp_dir, pick_device(arguments.device))
+    ways = ways_of(exp_dir, pick_device(arguments.device))
     speakers = recordings(corpus, arguments.split)
     rows = []
-    for number, overlap in tqdm(
-        [(n, o) for o in overlaps for n in range(arguments.number)], unit="conversation"
+    for n_src, overlap, number in tqdm(
+        [(n, o, k) for n in ways for o in overlaps for k in range(arguments.number)],
+        unit="conversation",
     ):
         rng = np.random.default_rng([number, round(100 * overlap)])
-        chosen = rng.permutation(len(speakers))[: separator.n_src]
-        references = make_conversation(
-            [[load_resampled(path, corpus.sample_rate) for path in speakers[i]] for i in chosen],
-            60 * arguments.minutes,
-            overlap,
-            corpus.sample_rate,
-            rng,
-        )
-        for way, separate in WAYS.items():
-            found = measure(references, separate(separator, references.sum(0)), corpus.sample_rate)
-            rows.append((overlap, number, way, *astuple(found)))
-    table = pd.DataFrame(rows, columns=["overlap", "number", "way", *COLUMNS])
+        chosen = [
+            [load_resampled(path, corpus.sample_rate) for path in speakers[i]]
+            for i in rng.permutation(len(speakers))[:n_src]
+        ]
+        place = 60 * arguments.minutes, corpus.sample_rate, rng
+        references = converse(chosen, overlap, *place)
+        for way, separate in ways[n_src].items():
+            found = scores(references, separate(references.sum(0)), corpus.sample_rate)
+            rows.append((n_src, overlap, number, way, *found))
+    table = pd.DataFrame(rows, columns=["speakers", "overlap", "number", "way", *COLUMNS])
     if arguments.csv:
         with atomic_path(arguments.csv) as temporary:
             table.to_csv(temporary, index=False)
     print(summary(table))
 
 
+def ways_of(exp_dir: Path, device: torch.device) -> dict[int, dict[str, Way]]:
+    """The ways to separate conversations of each number of speakers."""
+    separator = open_separator(exp_dir, device)
+    if not isinstance(separator, RecursiveSeparator):
+        return {separator.n_src: {way: partial(work, separator) for way, work in WAYS.items()}}
+    ways: dict[int, dict[str, Way]] = {}
+    for number in range(1, separator.n_src + 1):
+        given = RecursiveSeparator(separator.model, device, n_src=number)
+        ways[number] = {FOUND: partial(in_segments, separator)}
+        ways[number]["true number"] = partial(in_segments, given)
+    return ways
+
+
+def converse(
+    recordings: list[list[np.ndarray]],
+    overlap: float,
+    seconds: float,
+    sample_rate: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """A conversation, or people who all talk on: references ``(speaker, time)``."""
+    if overlap == 1 or len(recordings) == 1:
+        return talk_at_once(recordings, seconds, sample_rate, rng)
+    return make_conversation(recordings, seconds, overlap, sample_rate, rng)
+
+
+def scores(
+    references: np.ndarray, estimates: np.ndarray, sample_rate: int
+) -> tuple[int, float, float, float]:
+    """The number of estimates and all measures; where that is wrong, SI-SDRi of pairs alone."""
+    if len(references) == len(estimates) > 1 and estimates.any(1).all():
+        return len(estimates), *astuple(measure(references, estimates, sample_rate))
+    pairs = score_counted(references.sum(0), references, estimates)
+    return len(estimates), pairs["si_sdri"], np.nan, np.nan
+
+
 def parse_overlaps(text: str) -> list[float]:
     """Shares of ``0,20,40``.
 
     Raises:
-        RecipeError: not numbers from 0 to 90.
+        RecipeError: not numbers from 0 to 90, or 100.
     """
     try:
         shares = [float(word) / 100 for word in text.split(",")]
     except ValueError:
         shares = [np.nan]
-    if not all(0 <= share <= 0.9 for share in shares):
-        raise RecipeError(f"--overlaps {text}: numbers from 0 to 90 with commas between them")
+    if not all(0 <= share <= 0.9 or share == 1 for share in shares):
+        raise RecipeError(
+            f"--overlaps {text}: numbers from 0 to 90, or 100, with commas between them"
+        )
     return shares
 
 
@@ -123,8 +166,9 @@ def in_segments(separator: Separator, mixture: np.ndarray) -> np.ndarray:
         recording = folder / "mixture.wav"
         soundfile.write(recording, mixture, separator.sample_rate, subtype="FLOAT")
         paths = [folder / f"s{number}.wav" for number in range(separator.n_src)]
-        separate_long(separator, recording, audio_info(recording), paths, recording)
-        return np.stack([read_audio(path) for path in paths])
+        info = audio_info(recording)
+        written, _ = separate_long(separator, recording, info, paths, recording)
+        return np.stack([read_audio(path) for path in written])
 
 
 def with_neighbours(separator: Separator, mixture: np.ndarray) -> np.ndarray:
@@ -155,22 +199,25 @@ WAYS: dict[str, Callable[[Separator, np.ndarray], np.ndarray]] = {
 
 
 def summary(table: pd.DataFrame) -> str:
-    """Means and counts for each share of overlap and way."""
-    groups = table.groupby(["overlap", "way"], sort=False)
-    rows = [
-        [
-            f"{100 * overlap:.0f} %",
-            way,
-            f"{len(group)}",
-            f"{group['si_sdri'].mean():.2f}",
-            f"{(group['exchanges'] > 0).sum()}",
-            f"{group['exchanges'].sum()}",
+    """Means and counts for each number of speakers, share of overlap and way.
+
+    Columns about numbers are there where a way finds them.
+    """
+    counting = FOUND in set(table["way"])
+    rows = []
+    for (speakers, overlap, way), group in table.groupby(
+        ["speakers", "overlap", "way"], sort=False
+    ):
+        right = [f"{speakers}", f"{(group['found'] == speakers).sum()} of {len(group)}"]
+        row = [
+            *(f"{100 * overlap:.0f} %", way, f"{len(group)}", f"{group['si_sdri'].mean():.2f}"),
+            *(f"{(group['exchanges'] > 0).sum()}", f"{group['exchanges'].sum():.0f}"),
             f"{group['leakage'].mean():.1f}",
         ]
-        for (overlap, way), group in groups
-    ]
+        rows.append([*(right if counting else []), *("–" if c == "nan" else c for c in row)])
     heads = ["overlap", "way", "files", "SI-SDRi, dB", "with exchanges", "exchanges"]
-    return markdown([*heads, "leakage, dB"], rows)
+    numbers = ["speakers", "right number"] if counting else []
+    return markdown([*numbers, *heads, "leakage, dB"], rows)
 
 
 if __name__ == "__main__":

@@ -65,12 +65,6 @@ def main() -> None:
     exp_dir = find_system(arguments.exp_dir)
     separator = open_separator(exp_dir, device, arguments.precision, arguments.n_src)
     outputs = output_paths(arguments.recordings, arguments.out_dir, separator.n_src)
-    for recording, info in zip(arguments.recordings, headers, strict=True):
-        if separator.counts and is_long(info):
-            raise RecipeError(
-                f"{recording}: too long to be separated in one go, and each piece may have another"
-                " number of speakers; give the number of all, --n_src N"
-            )
     for recording, info, paths in zip(arguments.recordings, headers, outputs, strict=True):
         written = separate_file(separator, recording, info, paths, exp_dir)
         print(f"{recording} -> {', '.join(map(str, written))}")
@@ -102,15 +96,17 @@ def separate_file(
             f" {separator.sample_rate} Hz: nothing above {separator.sample_rate // 2} Hz is kept"
         )
     if is_long(info):
-        attenuation = separate_long(separator, recording, info, paths, system)
+        written, attenuation = separate_long(separator, recording, info, paths, system)
     else:
-        paths, attenuation = separate_whole(separator, recording, info, paths)
+        written, attenuation = separate_whole(separator, recording, info, paths)
+    for path in (path for path in paths[len(written) :] if path.exists()):
+        warn(f"{path}: of an earlier run; this one found fewer speakers")
     if attenuation:
         warn(
             f"{recording}: the sources exceed the full scale of {info.subtype};"
             f" all of them are {attenuation:.1f} dB quieter"
         )
-    return paths
+    return written
 
 
 def separate_whole(

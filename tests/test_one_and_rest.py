@@ -41,12 +41,16 @@ def test_train_count_evaluate(run, tmp_path, data_dir):
     assert "stop_rule.yaml is missing: local/stop_rule.py chooses it on cv" in error
     assert run("stop_rule", places)[:2] == (0, "")
     assert read_rule(exp_dir) == chosen
+    kept = (exp_dir / RULE_FILE).stat()
+    assert run("stop_rule", [*places, "--compare"])[:2] == (0, "")
+    assert (exp_dir / RULE_FILE).stat() == kept
     assert run("evaluate", evaluation)[:2] == (0, "")
     scores = pd.read_csv(exp_dir / "eval_tt" / "speakers.csv")
     assert scores["n_sources"].tolist() == [1, 1, 1, 2, 2, 2]
     assert set(scores["n_estimates"]) <= {1, 2}
     rows = read_results(results).set_index("subset")
-    assert rows.index.tolist() == ["all", "1 speaker", "2 speakers"]
+    assert rows.index.tolist()[:3] == ["all", "1 speaker", "2 speakers"]
+    assert rows.loc["FM", "n_mixtures"] == rows.loc["2 speakers", "n_mixtures"] == 3
     assert rows.loc["2 speakers", "si_sdri"] == pytest.approx(scores["si_sdri"].mean(), abs=1e-3)
 
 

@@ -3,14 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import conversations
+from oracle_network import OneOfSources
 from separation.errors import RecipeError
 from separation.evaluation.conversations import (
     count_exchanges,
     make_conversation,
     measure,
+    talk_at_once,
 )
+from separation.inference.recursion import RecursiveSeparator, StopRule
 
 RATE = 1000
 
@@ -104,13 +108,70 @@ def test_the_program_has_a_row_for_each_share_and_way(world, run, tmp_path):
 
 def test_means_and_counts_of_the_table():
     table = pd.DataFrame(
-        [(0.2, 0, "one pass", 3.0, 2, -10.0), (0.2, 1, "one pass", 4.0, 0, -20.0)],
-        columns=["overlap", "number", "way", *conversations.COLUMNS],
+        [(2, 0.2, 0, "one pass", 2, 3.0, 2, -10.0), (2, 0.2, 1, "one pass", 2, 4.0, 0, -20.0)],
+        columns=["speakers", "overlap", "number", "way", *conversations.COLUMNS],
     )
+    assert last_row(table) == ["20 %", "one pass", "2", "3.50", "1", "2", "-15.0"]
+
+
+def last_row(table):
     row = conversations.summary(table).splitlines()[-1]
-    assert [cell.strip() for cell in row.strip("|").split("|")] == [
-        *("20 %", "one pass", "2", "3.50", "1", "2", "-15.0")
-    ]
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_numbers_that_were_found_are_counted():
+    way = conversations.FOUND
+    table = pd.DataFrame(
+        [(3, 1.0, 0, way, 3, 3.0, 2.0, -10.0), (3, 1.0, 1, way, 2, 4.0, np.nan, np.nan)],
+        columns=["speakers", "overlap", "number", "way", *conversations.COLUMNS],
+    )
+    expected = ["3", "1 of 2", "100 %", way, "2", "3.50", "1", "2", "-10.0"]
+    assert last_row(table) == expected
+    alone = table[1:].assign(speakers=1, found=1, si_sdri=np.nan)
+    assert last_row(alone) == ["1", "1 of 1", "100 %", way, "1", "–", "0", "0", "–"]
+
+
+def test_estimates_of_another_number_are_scored_in_pairs():
+    sources = conversation()
+    apart = conversations.scores(sources, sources[::-1] + 0.01 * sources, RATE)
+    assert apart[0] == 2
+    assert apart[1] > 30
+    one, si_sdri, *others = conversations.scores(sources, sources.sum(0)[None], RATE)
+    assert (one, si_sdri) == (1, pytest.approx(0, abs=1e-6))  # the mixture itself
+    assert np.isnan(others).all()
+    assert conversations.scores(sources[:1], sources[:1], RATE)[0] == 1
+    found, si_sdri, *_ = conversations.scores(sources, np.stack([sources[0], 0 * sources[0]]), RATE)
+    assert found == 2
+    assert np.isnan(si_sdri)  # one of them is silent
+
+
+@pytest.mark.parametrize("speakers", [1, 3])
+def test_all_talk_at_once(speakers):
+    sources = talk_at_once(recordings(speakers), 600, RATE, np.random.default_rng(0))
+    assert sources.shape == (speakers, 600 * RATE)
+    for source in sources:
+        level = np.sqrt(np.square(source[source != 0]).mean())
+        assert abs(20 * np.log10(level / 0.05)) < 2.6
+        gaps = np.diff(np.flatnonzero(source)) / RATE
+        gaps = gaps[gaps > 0.01]
+        assert gaps.min() > 0.1
+        assert 10 < gaps.max() < 30
+        assert 0.05 < (gaps > 1.01).mean() < 0.15  # one in ten
+    if speakers == 3:
+        assert (speaking(sources).sum(0) == 3).mean() > 0.1
+
+
+def test_a_system_that_counts_is_asked_for_every_number(monkeypatch, tmp_path):
+    network = OneOfSources(torch.ones(1, 8))
+    separator = RecursiveSeparator(network, rule=StopRule(-20.0, 3))
+    monkeypatch.setattr(conversations, "open_separator", lambda *_: separator)
+    ways = conversations.ways_of(tmp_path, "cpu")
+    assert {n: list(own) for n, own in ways.items()} == {
+        n: [conversations.FOUND, "true number"] for n in (1, 2, 3)
+    }
+    silence = np.zeros(100, np.float32)
+    assert ways[3][conversations.FOUND](silence).shape == (1, 100)
+    assert ways[3]["true number"](silence).shape == (3, 100)
 
 
 @pytest.mark.parametrize("text", ["", "20,", "a", "-1", "95", "nan"])

@@ -95,7 +95,7 @@ def split(tmp_path):
     sources = np.stack([A, 1.1 * B, 1.2 * C, 1.3 * NOISE]) * 0.1
     rows = []
     for count in (1, 2, 3, 4):
-        row = {"mixture_ID": f"m{count}", "length": 800}
+        row = {"mixture_ID": f"m{count}", "length": 800, "gender_1": "F", "gender_2": "M"}
         for number in range(4):
             path = tmp_path / f"m{count}_s{number}.wav"
             row[f"source_{number + 1}_path"] = str(path) if number < count else ""
@@ -115,6 +115,7 @@ def test_a_split_is_scored_and_written(split, tmp_path):
     assert scores["missed"].tolist() == [0, 0, 0, 1]
     assert scores["p_si_sdr"].tolist()[:3] == [30, 30, 30]
     assert scores["known_si_sdri"][3] > 40  # given the number, the fourth is found, too
+    assert scores["gender_2"].tolist() == ["M"] * 4
     written = pd.read_csv(tmp_path / "eval_tt" / "speakers.csv")
     pd.testing.assert_frame_equal(written, scores, check_dtype=False)
 
@@ -153,6 +154,28 @@ def test_tables_by_hand():
     assert means.loc["2 speakers", "known_si_sdri"] == 8.0
     assert means.loc["all", ["missed", "ghosts", "si_sdri", "p_si_sdr"]].tolist() == [1, 1, 5, 0.5]
     assert np.isnan(means.loc["1 speaker", "si_sdri"])
+
+
+def test_genders_and_groups_have_means_of_their_own():
+    """A source that is not there has no gender; a gender that is unknown belongs to no subset."""
+    scores = SCORES.assign(
+        gender_1=["F", "F", "M", "F"],
+        gender_2=["", "M", "F", "M"],
+        gender_3=["", "", "", "F"],
+        group=["", "near", "far", "near"],
+    )
+    means = by_number(scores)
+    assert means.index.tolist()[4:] == ["F", "FFM", "FM", "far", "near"]
+    assert means["mixtures"].tolist()[4:] == [1, 1, 2, 1, 2]
+    assert means.loc["FM", ["count_accuracy", "si_sdri", "missed"]].tolist() == [0.5, 5, 1]
+    assert means.loc["near", ["count_accuracy", "si_sdri"]].tolist() == [1, 7]
+    facts = Provenance("toy-1-2-3spk", "mine", "abc", "today", "command", "0" * 16)
+    rows = count_rows(scores, "tt", facts).set_index("subset")
+    assert rows.index.tolist()[:5] == ["all", "1 speaker", "2 speakers", "3 speakers", "F"]
+    assert rows.loc["FFM", ["n_mixtures", "si_sdri"]].tolist() == [1, 5]
+    unknown = by_number(scores.assign(gender_2=["", "M", "?", "M"], group=""))
+    assert unknown.index.tolist()[4:] == ["F", "FFM", "FM"]
+    assert unknown.loc["FM", "mixtures"] == 1
 
 
 def test_rows_of_results_are_read_as_those_of_others(tmp_path):

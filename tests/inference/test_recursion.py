@@ -19,6 +19,7 @@ from separation.inference.recursion import (
     RecursiveSeparator,
     StopRule,
     estimates_of,
+    estimates_of_number,
     level_db,
     open_separator,
     read_rule,
@@ -172,10 +173,64 @@ def test_a_fixed_system_has_its_number(exp_dir, tmp_path):
             open_separator(tmp_path, n_src=wanted)
 
 
-def test_long_recordings_need_a_number(monkeypatch, tmp_path, exp_dir):
+def test_a_segment_keeps_rests_that_are_no_speaker_yet():
+    """Rests of -14 and -36 dB: one speaker by the rule, of whom two are kept, or three."""
+    sources = voices(3) * np.array([0.015, 0.2, 1], np.float32)[:, None] / [[1], [1.5], [2]]
+    small, middle, large = sources
+    mixture = sources.sum(0)
+    separator = separator_of(sources, rule=StopRule(-10.0, 3))
+    kept = separator.separate_passes(mixture, 8000)
+    np.testing.assert_allclose(kept, [mixture, large, middle + small], atol=1e-6)
+    assert len(separator.separate(mixture, 8000)) == 1
+    assert separator.separate_passes(np.zeros((1, 7999), np.float32), 16000).shape == (1, 7999)
+    all_kept = separator_of(sources, rule=StopRule(-40.0, 3)).separate_passes(mixture, 8000)
+    expected = [mixture, large, middle + small, middle, small]
+    np.testing.assert_allclose(all_kept, expected, atol=1e-6)
+
+
+def test_estimates_of_a_number_by_hand():
+    """The second speaker's gain is 2: what is given adds up to the mixture as well as it can."""
+    passes = np.array([[4, 8], [2, 0], [0, 4], [0, 3], [0, 1]], np.float32)
+    np.testing.assert_array_equal(estimates_of_number(passes, 1), [[4, 8]])
+    np.testing.assert_array_equal(estimates_of_number(passes, 2), [[4, 0], [0, 8]])
+    np.testing.assert_array_equal(estimates_of_number(passes, 3), [[4, 0], [0, 6], [0, 2]])
+    silence = [0, 0]
+    expected = [[4, 0], [0, 8], silence, silence]
+    np.testing.assert_array_equal(estimates_of_number(passes[:3], 4), expected)
+    np.testing.assert_array_equal(estimates_of_number(passes[:1], 2), [[4, 8], silence])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_estimates_of_a_number_are_those_of_the_number_given(count):
+    sources = voices(3)
+    mixture = sources.sum(0)
+    passes = separator_of(sources).separate_passes(mixture, 8000)
+    given = separator_of(sources, rule=None, n_src=count).separate(mixture, 8000)
+    np.testing.assert_array_equal(estimates_of_number(passes, count), given)
+
+
+def test_long_recordings_have_as_many_files_as_speakers(monkeypatch, tmp_path, exp_dir, capsys):
+    """One in the first segment; of the second, which the network does not know, all is rest."""
+    samples = np.random.default_rng(0).normal(0, 0.05, 40 * 8000)
+    soundfile.write(tmp_path / "a b.wav", samples, 8000, subtype="FLOAT")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a b_s3.wav").write_bytes(b"of yesterday")
+    network = OneOfSources(torch.from_numpy(samples[None, : 24 * 8000]))
+    monkeypatch.setattr(Separator, "from_experiment", classmethod(lambda cls, *_: cls(network)))
+    run_separate(monkeypatch, tmp_path, exp_dir, tmp_path / "a b.wav")
+    output = capsys.readouterr()
+    assert output.out.strip().endswith("out/a b_s1.wav")
+    assert "a b_s3.wav: of an earlier run; this one found fewer speakers" in output.err
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["a b_s1.wav", "a b_s3.wav"]
+    found, _ = soundfile.read(tmp_path / "out" / "a b_s1.wav")
+    np.testing.assert_allclose(found, samples, atol=1e-6)
+
+
+def test_long_recordings_of_many_speakers_are_refused(monkeypatch, tmp_path, exp_dir):
     soundfile.write(tmp_path / "a.wav", np.zeros(40 * 8000), 8000)
-    with pytest.raises(RecipeError, match=r"a.wav: too long to be separated in one go.*--n_src N"):
-        run_separate(monkeypatch, tmp_path, exp_dir, tmp_path / "a.wav")
+    with pytest.raises(RecipeError, match=r"a.wav: 6 speakers; recordings of more than 36 s can"):
+        run_separate(monkeypatch, tmp_path, exp_dir, tmp_path / "a.wav", "--n_src", "6")
     assert not (tmp_path / "out").exists()
 
 

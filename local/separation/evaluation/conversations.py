@@ -1,6 +1,6 @@
 """Long conversations made of a corpus, and how well estimates keep their speakers apart.
 
-Entry points: :func:`make_conversation` and :func:`measure`.
+Entry points: :func:`make_conversation`, :func:`talk_at_once` and :func:`measure`.
 """
 
 from __future__ import annotations
@@ -87,6 +87,42 @@ def make_conversation(
         ends[speaker] = start + len(samples)
         others = [other for other in range(len(recordings)) if other != speaker]
         speaker, turn = int(rng.choice(others)), turn + 1
+    return sources
+
+
+def talk_at_once(
+    recordings: Sequence[Sequence[np.ndarray]],
+    seconds: float,
+    sample_rate: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Let some speakers talk on, whoever else does, or one alone.
+
+    Each has short gaps between recordings, and a pause of 10 to 30 s after one in ten, at times of
+    their own.
+
+    Args:
+        recordings: of each speaker, ``(time,)`` each; they are used in turn, over and over.
+        seconds: of the conversation.
+        sample_rate: Hz.
+        rng: draws levels, gaps and pauses.
+
+    Returns:
+        float32 references ``(speaker, time)``; their sum is the mixture.
+    """
+    count = round(seconds * sample_rate)
+    sources = np.zeros((len(recordings), count), np.float32)
+    for source, own in zip(sources, recordings, strict=True):
+        level = LEVEL * 10 ** (rng.uniform(-LEVEL_RANGE_DB, LEVEL_RANGE_DB) / 20)
+        number = int(rng.integers(1000))
+        at = round(rng.uniform(*GAPS) * sample_rate)
+        while at < count:
+            samples = own[number % len(own)]
+            piece = samples[: count - at] * (level / np.sqrt(np.square(samples).mean()))
+            source[at : at + len(piece)] = piece
+            number += 1
+            gap = PAUSES if number % PAUSE_TURNS == 0 else GAPS
+            at += len(piece) + round(rng.uniform(*gap) * sample_rate)
     return sources
 
 

@@ -23,7 +23,7 @@ from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
 from separation.evaluation.permutation import si_sdr_matrix
 from separation.evaluation.ratios import si_sdr
-from separation.evaluation.results import COLUMNS, INTERVAL, Provenance
+from separation.evaluation.results import COLUMNS, INTERVAL, Provenance, subset_of
 from separation.evaluation.statistics import mean_interval
 from separation.files import atomic_path
 from separation.inference.recursion import (
@@ -93,9 +93,9 @@ def score_split(separator: RecursiveSeparator, table: pd.DataFrame, folder: Path
         folder: of the split.
 
     Returns:
-        a row a mixture: ``mixture_ID, length, n_sources, n_estimates``, the scores of
-        :func:`score_counted` under the number that was found, and ``known_si_sdri``, SI-SDRi where
-        the true number is given.
+        a row a mixture: ``mixture_ID, length, n_sources, n_estimates``, speakers, genders and group
+        where known, the scores of :func:`score_counted` under the number that was found, and
+        ``known_si_sdri``, SI-SDRi where the true number is given.
     """
     rule, rows = _rule_of(separator), []
     for record in tqdm(table.to_dict("records"), folder.name, unit="mixture"):
@@ -106,7 +106,7 @@ def score_split(separator: RecursiveSeparator, table: pd.DataFrame, folder: Path
             score_counted(mixture, references, estimates_of(mixture, passes[: number - 1]))
             for number in (found, len(references))
         )
-        row = {"mixture_ID": record["mixture_ID"], "length": len(mixture)}
+        row = {"mixture_ID": record["mixture_ID"], "length": len(mixture), **_who(record)}
         row |= {"n_sources": len(references), "n_estimates": found}
         rows.append(row | scores | {"known_si_sdri": known["si_sdri"]})
     scores_of_all = pd.DataFrame(rows).round(DIGITS)
@@ -195,17 +195,32 @@ def confusion(scores: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=range(1, most + 1), fill_value=0)
 
 
+def subsets(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The mixtures of each true number, all, and those of each set of genders and each group.
+
+    Args:
+        scores: of :func:`score_split`; ``gender_1`` ... and ``group`` where known.
+    """
+    genders = [column for column in scores if column.startswith("gender_")]
+    rows = zip(scores[genders].astype(str).to_numpy(), scores["n_sources"], strict=True)
+    names = pd.Series([subset_of(list(row[:n])) for row, n in rows], index=scores.index)
+    numbers = scores.groupby("n_sources")
+    chosen = {f"{n} speaker{'s' * (n != 1)}": mine for n, mine in numbers} | {"all": scores}
+    groups = scores["group"] if "group" in scores else pd.Series("", index=scores.index)
+    for column in (names, groups):
+        chosen |= {name: scores[column == name] for name in sorted(set(column) - {""})}
+    return chosen
+
+
 def by_number(scores: pd.DataFrame) -> pd.DataFrame:
-    """Means over the mixtures of each true number of speakers, and over all, in the last row.
+    """Means over the mixtures of each of the :func:`subsets`.
 
     Columns: ``mixtures``, ``count_accuracy`` (share with the right number), ``missed`` and
     ``ghosts`` (sources and estimates in all), and the means of scores, each without those that are
     NaN.
     """
-    numbers = scores.groupby("n_sources")
-    groups = {f"{n} speaker{'s' * (n != 1)}": mine for n, mine in numbers} | {"all": scores}
     rows = {}
-    for name, group in groups.items():
+    for name, group in subsets(scores).items():
         rows[name] = {
             "mixtures": len(group),
             "count_accuracy": (group["n_sources"] == group["n_estimates"]).mean(),
@@ -223,15 +238,14 @@ def describe_counts(scores: pd.DataFrame) -> str:
 
 
 def count_rows(scores: pd.DataFrame, split: str, facts: Provenance) -> pd.DataFrame:
-    """Rows of the result file: all mixtures, then those of each number.
+    """Rows of the result file: all mixtures, then those of each number, genders and group.
 
     SI-SDR and SI-SDRi are those of pairs; besides the columns of all results there are
     ``p_si_sdr`` and ``count_accuracy``.
     """
     rows = []
     means = by_number(scores)
-    for name in ["all", *(name for name in means.index if name != "all")]:
-        mine = scores if name == "all" else scores[scores["n_sources"] == int(name.split()[0])]
+    for name, mine in ({"all": scores} | subsets(scores)).items():
         row = {"split": split, **asdict(facts), "subset": name, "n_mixtures": len(mine)}
         row |= {column: means.loc[name, column] for column in (*MEANS, "count_accuracy")}
         row |= zip(INTERVAL, mean_interval(mine["si_sdri"].to_numpy()), strict=True)
@@ -240,6 +254,11 @@ def count_rows(scores: pd.DataFrame, split: str, facts: Provenance) -> pd.DataFr
     columns = [*COLUMNS, "known_si_sdri", "p_si_sdr", "count_accuracy"]
     digits = dict.fromkeys((*MEANS, *INTERVAL, "count_accuracy"), DIGITS)
     return pd.DataFrame(rows).reindex(columns=columns).round(digits)
+
+
+def _who(record: dict[Any, Any]) -> dict[str, str]:
+    """What a row of a manifest says about the speakers."""
+    return {c: record[c] for c in record if c.startswith(("speaker_", "gender_")) or c == "group"}
 
 
 def _rule_of(separator: RecursiveSeparator) -> StopRule:

@@ -20,12 +20,13 @@ from asteroid.models import BaseModel
 from separation.config import load_resolved, read_yaml
 from separation.errors import RecipeError
 from separation.files import atomic_path
-from separation.inference.separator import Separator
+from separation.inference.separator import Separator, checked_mono, least_squares_gain
 from separation.models.registry import RULE_FILE
 from separation.ranges import ONE_AND_REST, Number
 
 AUTO = "auto"
 MOST = 20  # speakers, as corpus.n_src
+KEPT_DB = -20.0  # of a rest in a segment, which is silence at this level or below
 Pass = tuple[np.ndarray, np.ndarray]  # a speaker and the rest, (time,) each
 
 
@@ -99,14 +100,44 @@ class RecursiveSeparator(Separator):
             one, rest = self._forward(rest)
             yield one, rest
 
-    def _estimates(self, samples: np.ndarray) -> np.ndarray:
-        """Separate ``(time,)`` at the network's rate into ``(source, time)``."""
+    def separate_passes(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Separate a segment of a recording whose number of speakers is not known yet.
+
+        Passes go on below the level at which the rule stops, down to -20 dB of the mixture: where a
+        speaker of the recording says little, that is in such a rest.
+
+        Args:
+            samples: shape ``(time,)`` or ``(1, time)``.
+            sample_rate: in Hz.
+
+        Returns:
+            float32 ``(1 + 2 passes, time)``, the samples, then a speaker and the rest of each pass;
+            :func:`estimates_of_number` makes estimates of them.
+        """
+        samples = checked_mono(samples)
+        stop_db = min(self.rule.stop_db, KEPT_DB) if self.rule else KEPT_DB
+
+        def work(own: np.ndarray) -> np.ndarray:
+            kept = self._kept(own, stop_db)
+            return np.stack([own, *(signal for one_and_rest in kept for signal in one_and_rest)])
+
+        passes = self._at_own_rate(samples, sample_rate, work).astype(np.float32)
+        passes[0] = samples
+        return passes
+
+    def _kept(self, samples: np.ndarray, stop_db: float | None) -> list[Pass]:
+        """Passes until a rest is at a level or below; None makes all passes."""
         kept: list[Pass] = []
         for one, rest in islice(self.passes(samples), self.n_src - 1):
-            if self.counts and self.rule and level_db(rest, samples) <= self.rule.stop_db:
+            if stop_db is not None and level_db(rest, samples) <= stop_db:
                 break
             kept.append((one, rest))
-        return estimates_of(samples, kept)
+        return kept
+
+    def _estimates(self, samples: np.ndarray) -> np.ndarray:
+        """Separate ``(time,)`` at the network's rate into ``(source, time)``."""
+        stop_db = self.rule.stop_db if self.counts and self.rule else None
+        return estimates_of(samples, self._kept(samples, stop_db))
 
 
 def estimates_of(mixture: np.ndarray, passes: Sequence[Pass]) -> np.ndarray:
@@ -118,6 +149,22 @@ def estimates_of(mixture: np.ndarray, passes: Sequence[Pass]) -> np.ndarray:
     """
     rest = passes[-1][1] if passes else mixture
     return np.stack([*(one for one, _ in passes), rest])
+
+
+def estimates_of_number(passes: np.ndarray, number: int) -> np.ndarray:
+    """The estimates of a number of speakers, ``(source, time)``, with the gain of all estimates.
+
+    Those for which there are no passes are silent, and come last: no voice is split.
+
+    Args:
+        passes: of :meth:`RecursiveSeparator.separate_passes`.
+        number: of speakers, 1 or more.
+    """
+    mixture, ones, rests = passes[0], passes[1::2], passes[2::2]
+    there = min(number, 1 + len(ones)) - 1
+    estimates = estimates_of(mixture, list(zip(ones, rests, strict=True))[:there])
+    estimates *= np.float32(least_squares_gain(estimates, mixture))
+    return np.pad(estimates, [(0, number - len(estimates)), (0, 0)])
 
 
 def level_db(rest: np.ndarray, mixture: np.ndarray) -> float:

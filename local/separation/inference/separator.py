@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -86,16 +87,19 @@ class Separator:
         Raises:
             RecipeError: more than one channel, or no samples.
         """
-        if samples.ndim == 2 and samples.shape[0] == 1:
-            samples = samples[0]
-        if samples.ndim != 1:
-            raise RecipeError(f"{samples.shape[0]} channels; a separator takes one: mix them down")
-        if samples.size == 0:
-            raise RecipeError("no samples to separate")
-        estimates = self._estimates(_resample(samples[None], sample_rate, self.sample_rate)[0])
-        estimates = _resample(estimates, self.sample_rate, sample_rate)
-        estimates = _to_length(estimates, samples.size)
+        samples = checked_mono(samples)
+        estimates = self._at_own_rate(samples, sample_rate, self._estimates)
         return (least_squares_gain(estimates, samples) * estimates).astype(np.float32)
+
+    def _at_own_rate(
+        self,
+        samples: np.ndarray,
+        sample_rate: int,
+        work: Callable[[np.ndarray], np.ndarray],
+    ) -> np.ndarray:
+        """What ``work`` makes of ``(time,)`` at the network's rate, at that of the samples."""
+        signals = work(_resample(samples[None], sample_rate, self.sample_rate)[0])
+        return _to_length(_resample(signals, self.sample_rate, sample_rate), samples.size)
 
     def _estimates(self, samples: np.ndarray) -> np.ndarray:
         """Separate ``(time,)`` at the network's rate into ``(source, time)``."""
@@ -115,6 +119,24 @@ class Separator:
                     f"not enough memory on {self.device} for {seconds:.0f} s of audio; cut it up"
                 ) from error
             raise
+
+
+def checked_mono(samples: np.ndarray) -> np.ndarray:
+    """The samples as ``(time,)``.
+
+    Args:
+        samples: shape ``(time,)`` or ``(1, time)``.
+
+    Raises:
+        RecipeError: more than one channel, or no samples.
+    """
+    if samples.ndim == 2 and samples.shape[0] == 1:
+        samples = samples[0]
+    if samples.ndim != 1:
+        raise RecipeError(f"{samples.shape[0]} channels; a separator takes one: mix them down")
+    if samples.size == 0:
+        raise RecipeError("no samples to separate")
+    return samples
 
 
 def pick_device(name: str | None) -> torch.device:
