@@ -95,7 +95,7 @@ def separate_file(
             f"{recording}: {info.sample_rate} Hz, but the system was trained at"
             f" {separator.sample_rate} Hz: nothing above {separator.sample_rate // 2} Hz is kept"
         )
-    if is_long(info):
+    if is_long(info, separator.counts):
         written, attenuation = separate_long(separator, recording, info, paths, system)
     else:
         written, attenuation = separate_whole(separator, recording, info, paths)

@@ -163,3 +163,5 @@ def test_what_is_long():
 
     assert not is_long(Info(36))
     assert is_long(Info(37))
+    assert not is_long(Info(8), counts=True)
+    assert is_long(Info(9), counts=True)

@@ -73,10 +73,10 @@ class World:
         self.system = folder / "exp"
         self.system.mkdir(exist_ok=True)
 
-    def separate(self, sources, model):
+    def separate(self, sources, model, rule=RULE):
         soundfile.write(self.recording, sources.sum(0), RATE, subtype="FLOAT")
         info = check_recording(self.recording, mixdown=False)
-        separator = RecursiveSeparator(model, rule=RULE)
+        separator = RecursiveSeparator(model, rule=rule)
         paths = [self.out / f"s{n}.wav" for n in range(1, separator.n_src + 1)]
         written, _ = separate_long(separator, self.recording, info, paths, self.system)
         assert sorted(self.out.iterdir()) == written == paths[: len(written)]
@@ -134,6 +134,22 @@ def test_one_odd_segment_neither_adds_a_speaker_nor_takes_one_away(world):
     apart = np.ones(200 * RATE, bool)
     apart[80 * RATE : 104 * RATE] = False  # the third is in either of the two files there
     assert_recovered(found[:, apart], sources[:2, apart])
+
+
+def test_who_speaks_for_a_moment_is_a_speaker(world):
+    """Of the whole recording the rest is too little, of the stretch it is in it is not."""
+
+    class Loudest:
+        choice = staticmethod(np.min)  # levels fall
+
+    model = OneOfLevels()
+    model.rng = Loudest()
+    sources = voices(2, 20 * RATE)
+    sources[1, : 13 * RATE] = sources[1, 15 * RATE :] = 0
+    rule = StopRule(-9.0, 3)
+    assert_recovered(world.separate(sources, model, rule), sources)
+    whole = RecursiveSeparator(model, rule=rule).separate(sources.sum(0), RATE)
+    assert len(whole) == 1
 
 
 def test_silence_is_one_silent_speaker(world):

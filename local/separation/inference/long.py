@@ -23,7 +23,7 @@ from tqdm import tqdm
 from separation.corpus.audio import AudioInfo
 from separation.errors import RecipeError
 from separation.files import atomic_path, read_text, writing
-from separation.inference.counting import count_stretches, number_of
+from separation.inference.counting import STRETCH_SECONDS, count_stretches, number_of
 from separation.inference.recording import full_scale_factor, open_source, to_levels
 from separation.inference.recursion import (
     KEPT_DB,
@@ -40,9 +40,13 @@ MOST_SPEAKERS = 5  # whose orders are compared, each with each, at every seam
 CHECKED = "segments.json"
 
 
-def is_long(info: AudioInfo) -> bool:
-    """Whether a recording is separated in segments: one and a half of them, or more."""
-    return info.frames > 1.5 * SEGMENT_SECONDS * info.sample_rate
+def is_long(info: AudioInfo, counts: bool = False) -> bool:
+    """Whether a recording is separated in segments: one and a half of them, or more.
+
+    A system that counts speakers does so by stretches: two of them are enough.
+    """
+    most = 2 * STRETCH_SECONDS if counts else 1.5 * SEGMENT_SECONDS
+    return info.frames > most * info.sample_rate
 
 
 def separate_long(
