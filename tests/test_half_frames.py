@@ -8,7 +8,7 @@ from separation.config import ROOT, load_config, load_resolved, save_resolved
 from separation.models.registry import build_model, load_model, save_model
 
 SCRIPT = ROOT / "egs" / "voices-2mix" / "local" / "half_frames.py"
-NET = ["L=32", "B=8", "H=12", "X=3", "R=2"]
+NET = ["L=32", "overlap=4", "B=8", "H=12", "X=3", "R=2"]
 
 
 def trained(folder, tag, *net_conf):
@@ -43,7 +43,7 @@ def test_frames_that_come_in_pairs_have_the_masks_of_single_ones(tmp_path):
 @pytest.mark.parametrize(
     ("tag", "net_conf"),
     [
-        ("spectral", ["L=32", "B=8", "H=12", "X=1"]),
+        ("spectral", ["L=32", "overlap=4", "B=8", "H=12", "X=1"]),
         ("spectral", ["L=32", "B=8", "H=12", "X=2", "overlap=2"]),
         ("convtasnet", ["N=16", "B=8", "H=12", "X=2", "R=1"]),
     ],

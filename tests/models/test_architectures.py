@@ -99,7 +99,7 @@ def test_spectral_masks_of_1_give_the_mixture_to_its_ends(overlap):
 
 @torch.no_grad()
 def test_spectral_features_are_log_magnitudes():
-    model, wav = small_network("spectral"), torch.randn(1, 400)
+    model, wav = small_network("spectral", "net_conf.overlap=4"), torch.randn(1, 400)
     seen = []
     model.masker.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     model(wav)
@@ -146,7 +146,7 @@ def test_the_receptive_field_of_sudormrf_is_what_gradients_reach(overrides):
         ("dprnn", "K=7", "net_conf.K is 7; it must be even"),
         ("dprnn", "norm=cln", "net_conf.norm is 'cln': known: gln, cln_frame"),
         ("dprnn", "dropout=1", "net_conf.dropout is 1.0: must be 0 or more, 0.99 at most"),
-        ("spectral", "L=34", "net_conf.L is 34; it must be a multiple of 4"),
+        ("spectral", "L=33", "net_conf.L is 33; it must be a multiple of 2"),
         ("spectral", "overlap=5", "net_conf.L is 256; it must be a multiple of 10"),
         ("spectral", "overlap=1", "net_conf.overlap"),
         ("spectral", "P=2", "net_conf.P is 2; it must be odd"),
