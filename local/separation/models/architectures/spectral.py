@@ -86,8 +86,7 @@ class Settings(Architecture):
 
     Attributes:
         L: window, samples.
-        overlap: windows that a sample lies in; the stride is L/overlap. Half as many frames are
-            half the work, and the ideal masks are 0.2 dB worse.
+        overlap: windows that a sample lies in; the stride is L/overlap.
         B: bottleneck channels.
         H: channels of the depthwise convolution.
         Sc: channels of the skip connections; 0: none.
