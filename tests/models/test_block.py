@@ -1,5 +1,7 @@
 """Folded blocks against Asteroid's, in float64 to rounding: outputs and every gradient."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from asteroid.masknn.convolutional import Conv1DBlock
@@ -157,13 +159,47 @@ def test_without_a_compiler_asteroid_s_layers_compute(monkeypatch, compiler):
 
 
 def test_hooks_see_every_layer():
-    """A ragged batch is separated by hooks on the layers."""
-    fast = speed_up(make_block())
+    """Without hooks the block is one function."""
+    fast, seen = speed_up(make_block()), []
+    hook = fast.shared_block[3].register_forward_hook(lambda *_: seen.append(1))
     x = torch.randn(2, 5, 30, dtype=torch.float64)
-    x[0, :, 20:] = 0
-    with torch.no_grad():
-        with ragged(fast, torch.tensor([20, 30])):
-            found = outputs(fast, x)
-        alone = outputs(fast, x[:1, :, :20])
-    torch.testing.assert_close(found[:1, :, :20], alone, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(found[1:], outputs(fast, x[1:]).detach(), rtol=1e-9, atol=1e-9)
+    expected = outputs(fast, x)
+    hook.remove()
+    assert seen == [1]
+    torch.testing.assert_close(outputs(fast, x), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("skip", [0, 6])
+@pytest.mark.parametrize(
+    ("norm", "causal", "slope", "by_layers"),
+    [
+        ("gLN", False, 0.25, False),
+        ("gLN", True, -0.4, False),
+        ("cgLN", True, 0.25, False),
+        ("cgLN", False, 0.25, True),  # looks at frames after the end, which have to be zeros
+        ("gLN", False, 0.0, True),
+    ],
+)
+def test_a_ragged_batch_is_its_examples(norm, causal, slope, by_layers, skip):
+    """Outputs and gradients, whatever there is after the ends."""
+    fast = speed_up(make_block(skip, norm=norm, causal=causal, slope=slope))
+    x, ends = torch.randn(4, 5, 30, dtype=torch.float64), [20, 30, 1, 7]
+    with ragged(fast, torch.tensor(ends)):
+        assert computed_by_layers(fast, x) == by_layers
+    assert fast.frames is None
+
+    def derived(pieces, frames):
+        """Estimates of all examples, the gradients of x, and those of the parameters."""
+        fast.zero_grad()
+        data = x.clone().requires_grad_()
+        with ragged(fast, frames) if frames is not None else nullcontext():
+            out = [outputs(fast, piece) for piece in pieces(data)]
+        rows = [row for piece in out for row in piece]
+        valid = [row[:, :end] for row, end in zip(rows, ends, strict=True)]
+        sum((v * torch.arange(v.numel()).view(v.shape).sin()).sum() for v in valid).backward()
+        return *valid, data.grad, *(p.grad for p in fast.parameters())
+
+    together = derived(lambda data: [data], torch.tensor(ends))
+    alone = derived(lambda data: [data[i : i + 1, :, :n] for i, n in enumerate(ends)], None)
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-9)

@@ -8,12 +8,8 @@ from asteroid.models import ConvTasNet
 
 from separation.models.fast import matmul, speed_up
 from separation.models.fast import norms as fast_norms
-from separation.models.fast.norms import (
-    ExactChanLN,
-    FusedGlobLN,
-    SteadyCumLN,
-    masked_norm,
-)
+from separation.models.fast.norms import ExactChanLN, FusedGlobLN, SteadyCumLN
+from separation.models.ragged import masked_norm
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,15 @@ from asteroid.masknn.norms import GlobLN
 from asteroid_filterbanks import Decoder
 from torch import nn
 
-from separation.models.fast.norms import masked_norm
+
+class LeavesOut:
+    """Mixed into a layer that leaves out frames by itself, without hooks on what it is made of.
+
+    Attributes:
+        frames: ``(batch,)``, of each example while a batch is ragged, else None.
+    """
+
+    frames: torch.Tensor | None = None
 
 
 @contextmanager
@@ -36,18 +44,45 @@ def ragged(model: nn.Module, frames: torch.Tensor) -> Iterator[None]:
         (x,) = inputs
         return masked_norm(x, within(frames, x), module.gamma, module.beta)
 
+    by_themselves = [module for module in model.modules() if isinstance(module, LeavesOut)]
+    inside = {part for layer in by_themselves for part in layer.modules()}
     hooks = []
     for module in model.modules():
         over_frames = isinstance(module, nn.Conv1d) and module.kernel_size[0] > 1
+        if module in inside:
+            continue
         if isinstance(module, Decoder) or over_frames:
             hooks.append(module.register_forward_pre_hook(leave_out))
         elif isinstance(module, GlobLN):
             hooks.append(module.register_forward_hook(normalise))
+    for layer in by_themselves:
+        layer.frames = frames
     try:
         yield
     finally:
+        for layer in by_themselves:
+            layer.frames = None
         for hook in hooks:
             hook.remove()
+
+
+def masked_norm(
+    x: torch.Tensor, mask: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor, eps: float = 1e-8
+) -> torch.Tensor:
+    """Global layer norm with the statistics of the frames that are there.
+
+    Args:
+        x: ``(batch, channel, frame)``.
+        mask: ``(batch, 1, frame)``, true where a frame is there.
+        gamma: gain of each channel.
+        beta: bias of each channel.
+        eps: added to the variance.
+    """
+    x = x if x.dtype == torch.float64 else x.float()  # bfloat16 is too coarse for statistics
+    count = x.shape[1] * mask.sum((1, 2), keepdim=True)
+    centred = x - (x * mask).sum((1, 2), keepdim=True) / count
+    variance = (centred * mask).square().sum((1, 2), keepdim=True) / count
+    return centred * (variance + eps).rsqrt() * gamma[:, None] + beta[:, None]
 
 
 def within(frames: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -52,7 +52,8 @@ class WholeMixture(BaseEncoderMaskerDecoder):
         if not self.ragged:
             return self._separate_each(wav, lengths)
         kernel, stride = self._filters
-        frames = 1 + (lengths - kernel).clamp(min=0).add(stride - 1) // stride
+        after_first = (lengths + 2 * self.edges - kernel).clamp(min=0)  # samples after that frame
+        frames = 1 + after_first.add(stride - 1) // stride
         # Compiled code does not see the hooks.
         with ragged(self, frames), torch.compiler.set_stance("force_eager"):
             estimates = self._separate(wav)

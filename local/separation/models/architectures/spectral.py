@@ -36,6 +36,7 @@ class SpectralNet(WholeMixture):
         **separator: as :class:`asteroid.masknn.TDConvNet`.
     """
 
+    ragged = True
     streams = True
 
     def __init__(

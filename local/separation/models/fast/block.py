@@ -21,11 +21,12 @@ from separation.models.fast.native import (
     is_available,
 )
 from separation.models.fast.norms import FusedGlobLN, SteadyCumLN
+from separation.models.ragged import LeavesOut, ragged
 
 FOLDED = {FusedGlobLN: "global", SteadyCumLN: "cumulative"}
 
 
-class FoldedBlock(Conv1DBlock):
+class FoldedBlock(LeavesOut, Conv1DBlock):
     """Asteroid's block; gain and bias of its second norm are folded into the matmuls after it.
 
     A global norm scales and shifts each channel. The convolutions after it can do that with their
@@ -38,7 +39,10 @@ class FoldedBlock(Conv1DBlock):
     def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """``(batch, channel, frame)`` to the residual of that shape, and what skips, if any."""
         if not self._folds(x):
-            return super().forward(x)
+            if self.frames is None:
+                return super().forward(x)
+            with ragged(self.shared_block, self.frames):
+                return super().forward(x)
         pointwise, prelu, norm, _, next_prelu, next_norm = self.shared_block
         depthwise = self._depthwise
         ways = [self.res_conv, self.skip_conv] if self.skip_out_chan else [self.res_conv]
@@ -46,6 +50,7 @@ class FoldedBlock(Conv1DBlock):
         out = compute(
             x,
             (depthwise.dilation[0], depthwise.padding[0], FOLDED[type(norm)]),
+            self.frames,
             *(pointwise.weight, pointwise.bias, prelu.weight, norm.gamma, norm.beta),
             *(depthwise.weight, depthwise.bias, next_prelu.weight),
             *(next_norm.gamma, next_norm.beta),
@@ -72,6 +77,8 @@ class FoldedBlock(Conv1DBlock):
             and all(isinstance(p, nn.PReLU) and p.num_parameters == 1 for p in prelus)
             and abs(next_prelu.weight.item()) > TINY_SLOPE
             and sides * depthwise.padding[0] == reach  # as many frames out as in
+            # Nothing that looks back alone sees what is after the end.
+            and (self.frames is None or type(norm) is FusedGlobLN or sides == 1)
             and not any(map(_is_watched, islice(self.modules(), 1, None)))
             and {p.dtype for p in self.parameters()} <= {norm.gamma.dtype}
             and is_available(precision(x), norm.gamma.dtype, FOLDED[type(norm)])
@@ -100,10 +107,14 @@ class _Block(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, kind: tuple[int, int, str], *parameters: torch.Tensor
+        ctx: Any,
+        x: torch.Tensor,
+        kind: tuple[int, int, str],
+        frames: torch.Tensor | None,
+        *parameters: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        out, kept = _outputs(x, kind, parameters)
-        ctx.kind = kind
+        out, kept = _outputs(x, kind, frames, parameters)
+        ctx.kind, ctx.frames = kind, frames
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*kept, *parameters)
         return out
@@ -116,7 +127,10 @@ class _Block(torch.autograd.Function):
 
 
 def _outputs(
-    x: torch.Tensor, kind: tuple[int, int, str], parameters: Sequence[torch.Tensor]
+    x: torch.Tensor,
+    kind: tuple[int, int, str],
+    frames: torch.Tensor | None,
+    parameters: Sequence[torch.Tensor],
 ) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
     """What the block gives, and what its gradients need."""
     dtype = precision(x)
@@ -124,14 +138,16 @@ def _outputs(
         x = x.to(dtype)
         weight, weights, ways = _sorted(kind, parameters)
         y = matmul(weight, x)
-        *kept, scaling = block_forward(y, weights)
+        *kept, scaling = block_forward(y, weights, frames)
         gain, shift = scaling.unbind(1)
         out = tuple(mix(w * gain[:, None], b + shift @ w.t(), kept[0]) for w, b in ways)
     return out, (x, scaling, y, *kept)
 
 
-def _without_gradients(x: torch.Tensor, kind: Any, *parameters: Any) -> tuple[torch.Tensor, ...]:
-    return _outputs(x, kind, parameters)[0]
+def _without_gradients(
+    x: torch.Tensor, kind: Any, frames: torch.Tensor | None, *parameters: Any
+) -> tuple[torch.Tensor, ...]:
+    return _outputs(x, kind, frames, parameters)[0]
 
 
 def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:
@@ -155,13 +171,14 @@ def _gradients(ctx: Any, grads: tuple[torch.Tensor | None, ...]) -> tuple[torch.
         of_weight = (with_there * gain[:, None]).sum(0) + sums.t() @ shift
         of_ways += [of_weight[:, :, None], sums.sum(0)]
     if grad is None:
-        return (None,) * (2 + len(parameters))
-    found = block_backward(grad, (total, with_z), (y, z, positive, moments), weights)
+        return (None,) * (3 + len(parameters))
+    found = block_backward(grad, (total, with_z), (y, z, positive, moments), weights, ctx.frames)
     slopes, found = found.sum(0).to(weight.dtype), found.to(weight.dtype)
     bias, _, gamma, beta, filter_bias, _, next_gamma, next_beta, *_ = found.unbind(1)
     of_weight = torch.bmm(grad, x.transpose(1, 2)).sum(0, dtype=weight.dtype)
     return (
         matmul(weight.t(), grad),
+        None,
         None,
         *(of_weight[:, :, None], bias, slopes[1:2], gamma, beta),
         *(found[:, None, OF_FILTER:], filter_bias, slopes[5:6], next_gamma, next_beta),

@@ -67,18 +67,24 @@ static void moments_of(const struct sums *rows, struct shape s, double *moments)
  * the slope is negative.
  * moments: out: (example, 4): of the first and of the second norm.
  * scaling: out: (example, 2, channel): what the second norm multiplies with, and adds.
- * rows: room for the sums of every channel. scratch: room for two rows with zeros in every thread.
+ * rows: room for the sums of every channel.
+ * ends: (example): frames of each; those after its end are left out, and z is 0 there.
+ * scratch: room for two rows with zeros in every thread.
  */
-void global_forward(struct shape s, struct weights w, number *x, number *z, flag *positive,
-                   double *moments, real *scaling, struct sums *rows, real *scratch)
+void global_forward(struct shape whole, struct weights w, number *x, number *z, flag *positive,
+                    double *moments, real *scaling, struct sums *rows, const long *ends,
+                    real *scratch)
 {
-#pragma omp parallel num_threads(s.threads)
+#pragma omp parallel num_threads(whole.threads)
     {
-        real *padded = scratch + omp_get_thread_num() * 2 * row_room(s), *row = padded + row_room(s);
-        memset(padded, 0, row_room(s) * sizeof(real));
+        struct shape s = whole;
+        real *padded = scratch + omp_get_thread_num() * 2 * row_room(whole);
+        real *row = padded + row_room(whole);
         for (long n = 0; n < s.examples; n++) {
             long first = n * s.channels;
             double *m = moments + 4 * n;
+            s.frames = ends[n];
+            memset(padded, 0, row_room(whole) * sizeof(real));
 #pragma omp for
             for (long c = 0; c < s.channels; c++)
                 rows[c] = add_bias(x + (first + c) * s.stride, s.frames, w.bias[c], s.slope);
@@ -95,6 +101,7 @@ void global_forward(struct shape s, struct weights w, number *x, number *z, flag
                 convolve(row, padded, w.filter + c * s.taps, s);
                 rows[c] = activate(z + at, positive + at, row, s.frames, w.filter_bias[c],
                                    s.next_slope);
+                memset(z + at + s.frames, 0, (whole.frames - s.frames) * sizeof(number));
             }
 #pragma omp single
             {
@@ -184,18 +191,23 @@ static void back_through_prelu(struct shape s, number *grad, const number *x, co
  * x, z, positive, moments: what global_forward wrote.
  * total, with_z: (example, channel), sums of grad and of grad z over frames.
  * gradients: out: (example, channel, OF_FILTER + taps).
+ * ends: as above; grad is 0 after them, and stays so.
  */
-void global_backward(struct shape s, struct weights w, number *grad, const number *x, const number *z,
-                    const flag *positive, const double *moments, const real *total,
-                    const real *with_z, double *gradients, real *scratch)
+void global_backward(struct shape whole, struct weights w, number *grad, const number *x,
+                     const number *z, const flag *positive, const double *moments,
+                     const real *total, const real *with_z, double *gradients, const long *ends,
+                     real *scratch)
 {
-    long width = OF_FILTER + s.taps;
+    long width = OF_FILTER + whole.taps;
     struct terms terms = {0}, next_terms = {0};
-#pragma omp parallel num_threads(s.threads)
+#pragma omp parallel num_threads(whole.threads)
     {
-        real *padded = scratch + omp_get_thread_num() * 2 * row_room(s), *row = padded + row_room(s);
+        struct shape s = whole;
+        real *padded = scratch + omp_get_thread_num() * 2 * row_room(whole);
+        real *row = padded + row_room(whole);
         for (long n = 0; n < s.examples; n++) {
             long first = n * s.channels;
+            s.frames = ends[n];
             const double *m = moments + 4 * n;
             double *out = gradients + first * width;
             memset(padded, 0, row_room(s) * sizeof(real));

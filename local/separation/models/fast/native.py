@@ -103,17 +103,20 @@ def compiled(sources: tuple[Path, ...], options: tuple[str, ...] = ()) -> ctypes
         return None
 
 
-def block_forward(x: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, ...]:
+def block_forward(
+    x: torch.Tensor, weights: Weights, frames: torch.Tensor | None = None
+) -> tuple[torch.Tensor, ...]:
     """Bias, PReLU, norm, depthwise convolution and PReLU.
 
     Args:
         x: ``(batch, channel, frame)``, the first matmul's output; afterwards with its bias.
             There may be gaps after its rows, and then in what is returned, too.
         weights: of the block.
+        frames: ``(batch,)``, of each example; global norms leave out those after. None: all.
 
     Returns:
-        z: ``(batch, channel, frame)``, input of the second norm; if that is cumulative, its output
-            without gain and bias.
+        z: ``(batch, channel, frame)``, input of the second norm, 0 after the end of an example; if
+            that norm is cumulative, its output without gain and bias.
         positive: the same shape, where the second PReLU's input is above 0.
         moments: mean and reciprocal deviation of the first norm, then of the second, in float64:
             ``(batch, 4)``; of cumulative norms ``(batch, 4, frame)``.
@@ -128,21 +131,26 @@ def block_forward(x: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, ...]
     moments = x.new_empty(len(x), 4, dtype=torch.float64)
     scaling = weights.gamma.new_empty(len(x), 2, x.shape[1])
     sums = x.new_empty(x.shape[1], 2, dtype=torch.float64)
-    _call("forward", weights, x, z, positive, moments, scaling, sums)
+    _call("forward", weights, x, z, positive, moments, scaling, sums, _ends(x, frames))
     return z, positive, moments, scaling
 
 
 def block_backward(
-    grad: torch.Tensor, sums: Sequence[torch.Tensor], kept: Sequence[torch.Tensor], weights: Weights
+    grad: torch.Tensor,
+    sums: Sequence[torch.Tensor],
+    kept: Sequence[torch.Tensor],
+    weights: Weights,
+    frames: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Gradients of :func:`block_forward`.
 
     Args:
-        grad: ``(batch, channel, frame)``, of what the second norm gave; afterwards that of the
-            first matmul's output.
+        grad: ``(batch, channel, frame)``, of what the second norm gave, 0 after the end of an
+            example; afterwards that of the first matmul's output.
         sums: over frames, ``(batch, channel)``: of ``grad``, and of it times z.
         kept: ``x`` as block_forward left it, and what that returned, without the scaling.
         weights: of the block.
+        frames: as there.
 
     Returns:
         ``(channel, 8 + tap)``: gradients of bias, slope, gamma, beta, filter_bias, next_slope,
@@ -153,7 +161,9 @@ def block_backward(
     *matrices, moments = kept
     # Hooks on what autograd saves may have closed the gaps.
     matrices = [_spaced(matrix, grad) for matrix in matrices]
-    _call("backward", weights, grad, *matrices, moments, *(s.contiguous() for s in sums), gradients)
+    ends = [_ends(grad, frames)] if weights.norm == "global" else []
+    sums = [s.contiguous() for s in sums]
+    _call("backward", weights, grad, *matrices, moments, *sums, gradients, *ends)
     return gradients.sum(0)
 
 
@@ -224,6 +234,11 @@ def _run(name: str, shape: _Shape, *arguments: _Weights | torch.Tensor) -> None:
     function = getattr(library(matrix.dtype, name.split("_")[0]), name)
     pointers = (_pointer(a) if isinstance(a, torch.Tensor) else a for a in (*arguments, scratch))
     function(shape, *pointers)
+
+
+def _ends(x: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
+    """Frames of each example of a matrix, as C takes them."""
+    return torch.full((len(x),), x.shape[-1]) if frames is None else frames.long().contiguous()
 
 
 def _spaced_like(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -27,25 +27,6 @@ class FusedGlobLN(GlobLN):
         return nn.functional.group_norm(x, 1, self.gamma, self.beta, EPS)
 
 
-def masked_norm(
-    x: torch.Tensor, mask: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor, eps: float = 1e-8
-) -> torch.Tensor:
-    """Global layer norm with the statistics of the frames that are there.
-
-    Args:
-        x: ``(batch, channel, frame)``.
-        mask: ``(batch, 1, frame)``, true where a frame is there.
-        gamma: gain of each channel.
-        beta: bias of each channel.
-        eps: added to the variance.
-    """
-    x = _not_half(x)
-    count = x.shape[1] * mask.sum((1, 2), keepdim=True)
-    centred = x - (x * mask).sum((1, 2), keepdim=True) / count
-    variance = (centred * mask).square().sum((1, 2), keepdim=True) / count
-    return centred * (variance + eps).rsqrt() * gamma[:, None] + beta[:, None]
-
-
 class SteadyCumLN(CumLN):
     """Cumulative layer norm (cLN of Luo and Mesgarani 2019) that is right after an hour, too.
 
