@@ -48,8 +48,9 @@ def test_two_workers_give_the_scores_of_this_process(cluster, tmp_path):
     table = read_split(tmp_path / "wav8k" / "min" / "tt.csv", 2, 0)
     system = Oracle("oracle_ibm", load_corpus_config("espeak-2mix", []))
     address = cluster.scheduler_address
-    evaluate_split(system, table, tmp_path / "here", SETTINGS, nj=1)
-    evaluate_split(system, table, tmp_path / "there", SETTINGS, 1, address)
+    for name, scheduler in (("here", ""), ("there", address)):
+        with workers(1, scheduler) as run:
+            evaluate_split(system, table, tmp_path / name, SETTINGS, run)
     one, two = ((tmp_path / name / "scores.csv").read_bytes() for name in ("here", "there"))
     assert one == two
     with workers(1, address) as run:
