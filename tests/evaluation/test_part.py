@@ -42,11 +42,11 @@ def table(tmp_path_factory):
     return read_split(folder / "wav8k" / "min" / "tt.csv", 2, 0)
 
 
-def killed(table, folder, kill_at=3):
+def killed(table, folder, kill_at=3, inputs=None):
     """Evaluate in a process that is killed at a mixture; returns the lines that it leaves."""
     child = os.fork()
     if child == 0:
-        evaluate_split(Counting(kill_at), table, folder, SETTINGS, ONE)
+        evaluate_split(Counting(kill_at), table, folder, SETTINGS, ONE, inputs)
         os._exit(1)  # not reached
     _, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
@@ -70,6 +70,18 @@ def test_a_killed_run_resumes_and_ends_as_one_run(table, tmp_path, capsys):
     folders = [sorted(p.name for p in (tmp_path / n).iterdir()) for n in ("whole", "part")]
     assert folders[0] == folders[1] == ["examples", "scores.csv"]
     assert len(list((tmp_path / "part" / "examples").iterdir())) == 2
+
+
+def test_scores_of_mixtures_of_the_killed_run_are_kept_with_the_others(table, tmp_path):
+    path = tmp_path / ".tt.inputs"
+    killed(table, tmp_path / "part", inputs=path)
+    assert not path.exists()
+    evaluate_split(Counting(), table, tmp_path / "part", SETTINGS, ONE, path)
+    resumed = path.read_bytes()
+    path.unlink()
+    evaluate_split(Counting(), table, tmp_path / "whole", SETTINGS, ONE, path)
+    assert path.read_bytes() == resumed
+    assert resumed.count(b"si_sdr") == len(table)
 
 
 def test_a_line_that_was_cut_short_is_scored_again(table, tmp_path):
