@@ -22,7 +22,7 @@ import pandas as pd
 from separation.arguments import make_parser
 from separation.config import ROOT, Conf, load_corpus_config, load_resolved
 from separation.corpus.layout import Corpus, folder_name
-from separation.corpus.manifest import read_fingerprint
+from separation.corpus.manifest import read_fingerprint, scores_beside
 from separation.errors import RecipeError, nearest
 from separation.evaluation.evaluator import (
     evaluate_split,
@@ -41,6 +41,7 @@ from separation.evaluation.results import (
     write_results,
 )
 from separation.evaluation.speakers import SPEAKERS, count_rows, describe_counts, score_split
+from separation.evaluation.workers import workers
 from separation.files import check_name
 from separation.inference.recursion import RecursiveSeparator, open_separator
 from separation.inference.separator import Separator, pick_device
@@ -111,7 +112,7 @@ def main() -> None:
     held = None if whole else lock(subject.out_dir, "evaluation")
     if whole:
         stage.begin()
-    results = evaluate(subject, system, tables, facts, arguments.scheduler)
+    results = evaluate(subject, system, tables, facts, place, arguments.scheduler)
     write_results(subject.results, results, keep_other_splits=bool(arguments.split))
     if whole:
         stage.finish()
@@ -239,6 +240,7 @@ def evaluate(
     system: Separator | Oracle,
     tables: dict[str, pd.DataFrame],
     facts: Provenance,
+    place: Corpus,
     scheduler: str,
 ) -> pd.DataFrame:
     """Evaluate every split; returns the rows of the result file."""
@@ -251,7 +253,9 @@ def evaluate(
             rows.append(count_rows(scores, split, facts))
             print(f"{split}: {folder / SPEAKERS}", describe_counts(scores), sep="\n")
             continue
-        scores = evaluate_split(system, table, folder, settings, nj, scheduler)
+        inputs = scores_beside(place.manifest(split))
+        with workers(nj, scheduler) as run:
+            scores = evaluate_split(system, table, folder, settings, run, inputs)
         rows.append(result_rows(scores, split, facts))
         print(f"{split}: {folder / 'scores.csv'}")
     return pd.concat([frame.astype(object) for frame in rows])

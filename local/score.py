@@ -19,17 +19,17 @@ from tqdm import tqdm
 
 from separation.arguments import make_parser
 from separation.config import BASE, read_yaml
-from separation.corpus.manifest import read_manifest
+from separation.corpus.manifest import read_manifest, scores_beside
 from separation.errors import RecipeError
 from separation.evaluation.evaluator import scores_table
 from separation.evaluation.external import (
     PATTERN,
-    Scoring,
     find_estimates,
     score_files,
     scoring_key,
 )
-from separation.evaluation.metrics import check_metrics
+from separation.evaluation.inputs import keep
+from separation.evaluation.metrics import Scoring, check_metrics
 from separation.evaluation.part import PART, Part
 from separation.evaluation.results import mean_line, summarise
 from separation.files import atomic_path, exclusive
@@ -54,7 +54,8 @@ def main() -> None:
     parser.add_argument("--metrics_backend", default=settings["metrics_backend"])
     parser.add_argument("--nj", type=int, default=base["nj"], help="processes; 0: one a core")
     arguments = parser.parse_args()
-    scoring = Scoring(tuple(arguments.metrics.split(",")), arguments.metrics_backend)
+    inputs = scores_beside(arguments.manifest)
+    scoring = Scoring(tuple(arguments.metrics.split(",")), arguments.metrics_backend, inputs)
     chosen = {"metrics": list(scoring.metrics), "metrics_backend": scoring.backend}
     check_values({"evaluation": chosen, "nj": arguments.nj})
     check_metrics(scoring.metrics, scoring.backend)
@@ -96,6 +97,7 @@ def score_all(
     for name, rows in (("scores.csv", scores), ("means.csv", means)):
         with atomic_path(out_dir / name) as temporary:
             rows.to_csv(temporary, index=False)
+    keep(scoring.inputs, part.input_scores)
     part.path.unlink()
     return means
 

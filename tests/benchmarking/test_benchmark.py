@@ -38,12 +38,14 @@ def test_evaluation_is_compared_with_get_metrics(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(mixing, "SECONDS", (1.0, 1.2))
     run(monkeypatch, "evaluation", "--mixtures", "2", "--nj", "1", "--dir", str(tmp_path))
     lines = capsys.readouterr().out.splitlines()
-    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:4]]
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:5]]
     assert table[0] == ["evaluation", "processes", "mixtures/s", "ratio"]
-    plain, ours = table[2:]
-    assert float(ours[3]) == pytest.approx(float(ours[2]) / float(plain[2]), abs=0.2, rel=0.2)
-    assert lines[4].startswith("2 mixtures; metrics: si_sdr, sdr, snr, stoi, pesq, mse; ")
-    apart = dict(re.findall(r"(si_sdr|sdr|stoi|pesq) ([\d.e+-]+)(?:,|$)", lines[4]))
+    plain, *rows = table[2:]
+    assert [row[0].rpartition(", ")[2] for row in rows] == ["first system", "further systems"]
+    for ours in rows:
+        assert float(ours[3]) == pytest.approx(float(ours[2]) / float(plain[2]), abs=0.2, rel=0.2)
+    assert lines[5].startswith("2 mixtures; metrics: si_sdr, sdr, snr, stoi, pesq, mse; ")
+    apart = dict(re.findall(r"(si_sdr|sdr|stoi|pesq) ([\d.e+-]+)(?:,|$)", lines[5]))
     assert all(float(value) < 0.01 for value in apart.values()) and len(apart) == 4
     assert not list(tmp_path.iterdir())
 

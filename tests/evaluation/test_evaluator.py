@@ -1,6 +1,7 @@
 """Evaluating a split: the table, the examples, the script."""
 
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,12 @@ from separation.evaluation.metrics import evaluate_mixture
 from separation.evaluation.results import COLUMNS, read_results
 from separation.inference.separator import Separator
 from separation.models.registry import build_model, save_model
+from separation.process import parallel
 from tiny_corpus import make_corpus
 
 TINY = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
+processes = partial(parallel, return_as="generator")
+ONE = processes(1)
 SETTINGS = {"metrics": ["si_sdr", "snr"], "metrics_backend": "own", "n_examples": 2}
 
 
@@ -65,7 +69,7 @@ def table(data_dir):
 
 
 def test_rows_are_the_scores_of_the_mixtures(table, tmp_path):
-    scores = evaluate_split(Separator(Shares()), table, tmp_path, SETTINGS, nj=1)
+    scores = evaluate_split(Separator(Shares()), table, tmp_path, SETTINGS, ONE)
     assert ",".join(scores) == (
         "mixture_ID,length,speaker_1_ID,speaker_2_ID,gender_1,gender_2,"
         "input_si_sdr,si_sdr,si_sdri,input_snr,snr,snri,level_difference,"
@@ -89,7 +93,7 @@ def test_the_same_numbers_again_and_with_processes(table, tmp_path, exp_dir):
     separator = Separator.from_experiment(exp_dir)
     texts = []
     for run, nj in enumerate((1, 1, 2)):
-        evaluate_split(separator, table, tmp_path / str(run), SETTINGS, nj)
+        evaluate_split(separator, table, tmp_path / str(run), SETTINGS, processes(nj))
         texts.append((tmp_path / str(run) / "scores.csv").read_text())
     assert texts[0] == texts[1] == texts[2]
 
@@ -100,7 +104,7 @@ def test_examples_are_in_the_order_of_their_sources(table, tmp_path, monkeypatch
     # What separates perfectly, in the other order.
     monkeypatch.setattr(separator, "separate", lambda *_: np.stack([sources[1], sources[0]]))
     (tmp_path / "examples" / "stale").mkdir(parents=True)
-    evaluate_split(separator, table[:1], tmp_path, {**SETTINGS, "metrics": ["stoi"]}, nj=1)
+    evaluate_split(separator, table[:1], tmp_path, {**SETTINGS, "metrics": ["stoi"]}, ONE)
     assert [path.name for path in (tmp_path / "examples").iterdir()] == [table["mixture_ID"][0]]
     folder = tmp_path / "examples" / table["mixture_ID"][0]
     for number, source in enumerate(sources, start=1):
@@ -121,7 +125,7 @@ def test_failures_are_counted_not_averaged(table, tmp_path, monkeypatch):
         return real(mixture, rate) * (np.nan if len(calls) == 2 else 1.0)
 
     monkeypatch.setattr(separator, "separate", once_nan)
-    scores = evaluate_split(separator, table, tmp_path, {**SETTINGS, "n_examples": 3}, nj=1)
+    scores = evaluate_split(separator, table, tmp_path, {**SETTINGS, "n_examples": 3}, ONE)
     assert list(scores["si_sdr"].isna()) == [False, True, False]
     assert list(scores["failure"] != "") == [False, True, False]
     kept = {path.name for path in (tmp_path / "examples").iterdir()}
@@ -218,7 +222,7 @@ def test_damaged_audio_ends_it_with_the_file(data_dir, exp_dir, tmp_path, table,
     table.loc[1, "mixture_path"] = str(path)
     for nj in (1, 2):
         with pytest.raises(RecipeError, match="bad.wav: 16000 Hz, but 8000 Hz is needed"):
-            evaluate_split(Separator(Shares()), table, tmp_path / "eval", SETTINGS, nj)
+            evaluate_split(Separator(Shares()), table, tmp_path / "eval", SETTINGS, processes(nj))
         assert not (tmp_path / "eval" / "scores.csv").exists()
 
 

@@ -14,8 +14,10 @@ from separation.evaluation.evaluator import evaluate_split, read_split
 from separation.evaluation.oracles import Oracle
 from separation.evaluation.part import PART, evaluation_key, read_part
 from separation.inference.separator import Separator
+from separation.process import parallel
 from tiny_corpus import make_corpus
 
+ONE = parallel(1, return_as="generator")
 SETTINGS = {"metrics": ["si_sdr", "mse"], "metrics_backend": "own", "n_examples": 2}
 
 
@@ -40,11 +42,11 @@ def table(tmp_path_factory):
     return read_split(folder / "wav8k" / "min" / "tt.csv", 2, 0)
 
 
-def killed(table, folder, kill_at=3):
+def killed(table, folder, kill_at=3, inputs=None):
     """Evaluate in a process that is killed at a mixture; returns the lines that it leaves."""
     child = os.fork()
     if child == 0:
-        evaluate_split(Counting(kill_at), table, folder, SETTINGS, nj=1)
+        evaluate_split(Counting(kill_at), table, folder, SETTINGS, ONE, inputs)
         os._exit(1)  # not reached
     _, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
@@ -54,11 +56,11 @@ def killed(table, folder, kill_at=3):
 
 def test_a_killed_run_resumes_and_ends_as_one_run(table, tmp_path, capsys):
     whole, again = Counting(), Counting()
-    expected = evaluate_split(whole, table, tmp_path / "whole", SETTINGS, nj=1)
+    expected = evaluate_split(whole, table, tmp_path / "whole", SETTINGS, ONE)
     assert whole.calls == 6
     lines = killed(table, tmp_path / "part")
     assert len(lines) == 1 + 3
-    evaluate_split(again, table, tmp_path / "part", SETTINGS, nj=1)
+    evaluate_split(again, table, tmp_path / "part", SETTINGS, ONE)
     assert again.calls == 6 - 3
     assert "part: 3 of 6 mixtures were scored before" in capsys.readouterr().out
     one, two = ((tmp_path / name / "scores.csv").read_bytes() for name in ("whole", "part"))
@@ -70,12 +72,24 @@ def test_a_killed_run_resumes_and_ends_as_one_run(table, tmp_path, capsys):
     assert len(list((tmp_path / "part" / "examples").iterdir())) == 2
 
 
+def test_scores_of_mixtures_of_the_killed_run_are_kept_with_the_others(table, tmp_path):
+    path = tmp_path / ".tt.inputs"
+    killed(table, tmp_path / "part", inputs=path)
+    assert not path.exists()
+    evaluate_split(Counting(), table, tmp_path / "part", SETTINGS, ONE, path)
+    resumed = path.read_bytes()
+    path.unlink()
+    evaluate_split(Counting(), table, tmp_path / "whole", SETTINGS, ONE, path)
+    assert path.read_bytes() == resumed
+    assert resumed.count(b"si_sdr") == len(table)
+
+
 def test_a_line_that_was_cut_short_is_scored_again(table, tmp_path):
     killed(table, tmp_path)
     path = tmp_path / PART
     path.write_bytes(path.read_bytes()[:-20])
     system = Counting()
-    evaluate_split(system, table, tmp_path, SETTINGS, nj=1)
+    evaluate_split(system, table, tmp_path, SETTINGS, ONE)
     assert system.calls == 6 - 2
 
 
@@ -92,7 +106,7 @@ def test_scores_of_other_settings_or_data_are_not_used(table, tmp_path, change):
     killed(table, tmp_path)
     system = Counting()
     table, settings = change(table, SETTINGS)
-    scores = evaluate_split(system, table, tmp_path, settings, nj=1)
+    scores = evaluate_split(system, table, tmp_path, settings, ONE)
     assert system.calls == len(scores) == 6
 
 

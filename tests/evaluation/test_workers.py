@@ -48,10 +48,12 @@ def test_two_workers_give_the_scores_of_this_process(cluster, tmp_path):
     table = read_split(tmp_path / "wav8k" / "min" / "tt.csv", 2, 0)
     system = Oracle("oracle_ibm", load_corpus_config("espeak-2mix", []))
     address = cluster.scheduler_address
-    evaluate_split(system, table, tmp_path / "here", SETTINGS, nj=1)
-    evaluate_split(system, table, tmp_path / "there", SETTINGS, 1, address)
+    for name, scheduler in (("here", ""), ("there", address)):
+        with workers(1, scheduler) as run:
+            evaluate_split(system, table, tmp_path / name, SETTINGS, run, tmp_path / f".{name}")
     one, two = ((tmp_path / name / "scores.csv").read_bytes() for name in ("here", "there"))
     assert one == two
+    assert (tmp_path / ".here").read_bytes() == (tmp_path / ".there").read_bytes()
     with workers(1, address) as run:
         processes = set(run(delayed(os.getpid)() for _ in range(20)))
     assert 1 <= len(processes) <= 2 and os.getpid() not in processes

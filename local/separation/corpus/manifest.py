@@ -5,6 +5,7 @@ Entry points: :func:`make_manifests` writes them (stage 2), :func:`read_manifest
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -20,6 +21,7 @@ from separation.corpus.audio import read_audio
 from separation.corpus.completeness import check_expected
 from separation.corpus.layout import Corpus
 from separation.corpus.lists import SPLITS, ListLine, Utterance, read_sources, read_split
+from separation.corpus.ownership import Made
 from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_manifests
 from separation.corpus.wav16 import read_wav16
@@ -85,10 +87,23 @@ def write_manifests(tables: dict[str, pd.DataFrame], corpus: Corpus, fingerprint
     """Write the manifest of each split, and the corpus' fingerprint."""
     begin_manifests(corpus.wav_dir)
     for split, table in tables.items():
+        if scores := scores_beside(corpus.manifest(split)):
+            scores.unlink(missing_ok=True)  # of mixtures that may be others now
         with atomic_path(corpus.manifest(split)) as temporary:
             table.to_csv(temporary, index=False)
     with atomic_path(corpus.wav_dir / "fingerprint.txt") as temporary:
         temporary.write_text(f"{fingerprint}\n", encoding="utf-8")
+
+
+def scores_beside(manifest: Path) -> Path | None:
+    """File of the scores of a manifest's mixtures themselves, which evaluations keep there.
+
+    None if stage 2 did not make the manifest: nothing is written into a folder of the user's.
+    """
+    with contextlib.suppress(RecipeError):  # a record that is damaged, which stage 2 names
+        if manifest.name in Made(manifest.parent).names:
+            return manifest.with_name(f".{manifest.stem}.inputs")
+    return None
 
 
 def _check_split(

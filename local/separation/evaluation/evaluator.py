@@ -21,17 +21,19 @@ from separation.config import Conf
 from separation.corpus.audio import read_audio, write_int16
 from separation.corpus.manifest import read_manifest
 from separation.errors import RecipeError
+from separation.evaluation.inputs import keep
 from separation.evaluation.metrics import (
     METRICS,
     MixtureScores,
-    evaluate_mixture,
+    Scoring,
     score_columns,
+    score_mixture,
 )
 from separation.evaluation.oracles import Oracle
 from separation.evaluation.part import PART, Part, evaluation_key
 from separation.evaluation.permutation import solve_permutation
 from separation.evaluation.results import subset_of
-from separation.evaluation.workers import workers
+from separation.evaluation.workers import Run
 from separation.files import atomic_path
 from separation.inference.recording import fit_to_full_scale
 from separation.inference.separator import Separator
@@ -73,8 +75,8 @@ def evaluate_split(
     table: pd.DataFrame,
     folder: Path,
     settings: Conf,
-    nj: int,
-    scheduler: str = "",
+    run: Run,
+    inputs: Path | None = None,
 ) -> pd.DataFrame:
     """Score every mixture of a split and write ``<folder>/scores.csv`` and audio examples.
 
@@ -85,8 +87,8 @@ def evaluate_split(
         table: of :func:`read_split`; its columns on mixtures, speakers and data are kept.
         folder: where the results of this split go.
         settings: the block ``evaluation`` of the configuration.
-        nj: processes for the metrics; 0: one a core.
-        scheduler: address of a Dask scheduler whose workers compute the metrics instead.
+        run: runs the metrics, of :func:`separation.evaluation.workers.workers`.
+        inputs: keeps the scores of the mixtures themselves, see :class:`.metrics.Scoring`.
 
     Returns:
         a row a mixture: ``mixture_ID, length, speaker_1_ID, ..., gender_1, ...``, then
@@ -94,24 +96,24 @@ def evaluate_split(
         those of :func:`separation.evaluation.talk.describe`, ``failure``.
     """
     metrics = list(settings["metrics"])
-    how = (system.sample_rate, metrics, settings["metrics_backend"])
+    scoring = Scoring(tuple(metrics), settings["metrics_backend"], inputs)
     key = evaluation_key(system, table, settings)
     part = Part(folder / PART, key)
-    with workers(nj, scheduler) as run:
-        done = len(part.scores)
-        if done:
-            print(f"{folder.name}: {done} of {len(table)} mixtures were scored before")
-        else:
-            shutil.rmtree(folder / "examples", ignore_errors=True)  # of an earlier run
-        jobs = (
-            delayed(evaluate_mixture)(*signals, *how)
-            for signals in _separated(system, table, folder, settings, done)
-        )
-        labels: dict[str, Any] = {"desc": folder.name, "unit": "mixture"}
-        with tqdm(run(jobs), initial=done, total=len(table), **labels) as progress:
-            for score in progress:
-                part.add(score)
-                progress.set_postfix_str(_running_mean(part.scores, metrics[0]))
+    done = len(part.scores)
+    if done:
+        print(f"{folder.name}: {done} of {len(table)} mixtures were scored before")
+    else:
+        shutil.rmtree(folder / "examples", ignore_errors=True)  # of an earlier run
+    jobs = (
+        delayed(score_mixture)(*signals, system.sample_rate, scoring)
+        for signals in _separated(system, table, folder, settings, done)
+    )
+    labels: dict[str, Any] = {"desc": folder.name, "unit": "mixture"}
+    with tqdm(run(jobs), initial=done, total=len(table), **labels) as progress:
+        for score in progress:
+            part.add(score)
+            progress.set_postfix_str(_running_mean(part.scores, metrics[0]))
+    keep(inputs, part.input_scores)
     result = scores_table(table, part.scores, metrics)
     with atomic_path(folder / "scores.csv") as temporary:
         result.to_csv(temporary, index=False)

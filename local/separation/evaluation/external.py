@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from string import Formatter
@@ -20,19 +19,11 @@ import pandas as pd
 
 from separation.corpus.audio import audio_info, read_audio
 from separation.errors import RecipeError
-from separation.evaluation.metrics import MixtureScores, evaluate_mixture, score_columns
+from separation.evaluation.metrics import MixtureScores, Scoring, score_columns, score_mixture
 from separation.provenance import commit_name
 
 PATTERN = "{id}_s{source}.wav"  # as local/separate.py names them
 FIELDS = {"id", "source"}
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How to score: names of metrics and of the backend that computes them."""
-
-    metrics: tuple[str, ...]
-    backend: str = "own"
 
 
 def check_pattern(pattern: str) -> None:
@@ -99,7 +90,8 @@ def scoring_key(table: pd.DataFrame, estimates: dict[str, list[Path]], scoring: 
     """
     paths = [column for column in table if str(column).endswith("_path")]
     files = [*table[paths].to_numpy().ravel(), *chain(*estimates.values())]
-    facts = [table.to_csv(index=False), repr(scoring), commit_name(), *map(_state, files)]
+    how = repr((scoring.metrics, scoring.backend))
+    facts = [table.to_csv(index=False), how, commit_name(), *map(_state, files)]
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()
 
 
@@ -131,9 +123,7 @@ def score_files(
         columns = [column for metric in scoring.metrics for column in score_columns(metric)]
         values = dict.fromkeys(columns, float("nan"))
         return MixtureScores(values, "; ".join(failures), ())
-    return evaluate_mixture(
-        mixture, np.stack(references), np.stack(estimates), rate, scoring.metrics, scoring.backend
-    )
+    return score_mixture(mixture, np.stack(references), np.stack(estimates), rate, scoring)
 
 
 def read_estimates(

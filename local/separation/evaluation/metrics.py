@@ -1,7 +1,8 @@
 """Metrics of one separated mixture, at the input and the output: the table :data:`METRICS`.
 
-The entry point is :func:`evaluate_mixture`. The permutation is solved once, by SI-SDR; every metric
-uses it. A metric that cannot be computed is NaN with its reason beside it, never 0.
+The entry points are :func:`evaluate_mixture` and, where scores of the mixture itself may have been
+kept, :func:`score_mixture`. The permutation is solved once, by SI-SDR; every metric uses it. A
+metric that cannot be computed is NaN with its reason beside it, never 0.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from separation.errors import MetricError, RecipeError, nearest
-from separation.evaluation import pb_bss
+from separation.evaluation import inputs, pb_bss
 from separation.evaluation.perceptual import dnsmos_scores, estoi_score, pesq_score, stoi_score
 from separation.evaluation.permutation import solve_permutation
 from separation.evaluation.ratios import mse, sdr, si_sdr, sir_and_sar, snr
@@ -31,6 +33,8 @@ class MixtureScores:
         failure: what could not be computed and why, empty when all could.
         permutation: for each reference the index of its estimate.
         level_difference, overlap, swaps, leakage: see :func:`separation.evaluation.talk.describe`.
+        input_key: of the scores of the mixture itself, :func:`separation.evaluation.inputs.key_of`;
+            empty where these were not looked for.
     """
 
     values: dict[str, float]
@@ -40,6 +44,30 @@ class MixtureScores:
     overlap: float = float("nan")
     swaps: float = float("nan")
     leakage: float = float("nan")
+    input_key: str = ""
+
+    @property
+    def of_input(self) -> dict[str, float]:
+        """Scores of the mixture itself by metric, without those that could not be computed."""
+        columns = {name: f"input_{name}" for name in METRICS}
+        found = {name: self.values.get(column, np.nan) for name, column in columns.items()}
+        return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How mixtures are scored.
+
+    Attributes:
+        metrics: names of :data:`METRICS`.
+        backend: a name of :data:`BACKENDS` that has these.
+        inputs: file with scores of the mixtures themselves, see
+            :mod:`separation.evaluation.inputs`; None: they are computed.
+    """
+
+    metrics: tuple[str, ...]
+    backend: str = "own"
+    inputs: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -164,15 +192,26 @@ def evaluate_mixture(
     metrics: Sequence[str] = tuple(METRICS),
     backend: str = "own",
 ) -> MixtureScores:
-    """Score the estimates of one mixture.
+    """Score the estimates of one mixture, and the mixture itself; see :func:`score_mixture`."""
+    scoring = Scoring(tuple(metrics), backend)
+    return score_mixture(mixture, references, estimates, sample_rate, scoring)
+
+
+def score_mixture(
+    mixture: np.ndarray,
+    references: np.ndarray,
+    estimates: np.ndarray,
+    sample_rate: int,
+    scoring: Scoring,
+) -> MixtureScores:
+    """Score the estimates of one mixture, and the mixture itself unless its scores were kept.
 
     Args:
         mixture: shape ``(time,)``.
         references: shape ``(source, time)``.
         estimates: shape ``(source, time)``, in any order.
         sample_rate: in Hz.
-        metrics: names of :data:`METRICS`.
-        backend: a name of :data:`BACKENDS` that has these.
+        scoring: metrics, and where scores of mixtures are kept.
 
     Raises:
         ValueError: shapes that do not go together.
@@ -189,17 +228,32 @@ def evaluate_mixture(
         "input_": Signals(references, np.broadcast_to(mixture, references.shape), sample_rate),
         "": Signals(references, estimates[list(permutation)], sample_rate),
     }
+    key, kept = "", {}
+    if scoring.inputs:
+        key = inputs.key_of(mixture, references, sample_rate, scoring.backend)
+        kept = inputs.known(scoring.inputs, key)
+    values, failures = _values(sides, scoring, kept)
+    described = describe(references, sides[""].estimates, sample_rate)
+    return MixtureScores(values, "; ".join(failures), permutation, **described, input_key=key)
+
+
+def _values(
+    sides: dict[str, Signals], scoring: Scoring, kept: dict[str, float]
+) -> tuple[dict[str, float], list[str]]:
+    """Columns of all metrics, and what could not be computed; ``kept`` are known of the input."""
     values: dict[str, float] = {}
     failures: list[str] = []
-    for metric in metrics:
+    for metric in scoring.metrics:
+        score = _score_of(metric, scoring.backend)
         for prefix, signals in sides.items():
-            if prefix + metric in score_columns(metric):
-                score = _score_of(metric, backend)
-                values[prefix + metric] = _mean_score(prefix + metric, score, signals, failures)
+            column = prefix + metric
+            if prefix and metric in kept:
+                values[column] = kept[metric]
+            elif column in score_columns(metric):
+                values[column] = _mean_score(column, score, signals, failures)
         if METRICS[metric].of_input:
             values[f"{metric}i"] = values[metric] - values[f"input_{metric}"]
-    described = describe(references, sides[""].estimates, sample_rate)
-    return MixtureScores(values, "; ".join(failures), permutation, **described)
+    return values, failures
 
 
 def _score_of(metric: str, backend: str) -> Score:

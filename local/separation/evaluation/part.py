@@ -42,6 +42,11 @@ class Part:
             lines = [key, *(asdict(score) for score in self.scores)]
             temporary.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
+    @property
+    def input_scores(self) -> list[tuple[str, dict[str, float]]]:
+        """Scores of the mixtures themselves, for :func:`separation.evaluation.inputs.keep`."""
+        return [(score.input_key, score.of_input) for score in self.scores]
+
     def add(self, score: MixtureScores) -> None:
         """Keep the scores of the next mixture."""
         self.scores.append(score)

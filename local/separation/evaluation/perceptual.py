@@ -29,34 +29,37 @@ DNSMOS_POLYNOMIALS = (
 )
 
 
-def stoi_score(
-    reference: np.ndarray, estimate: np.ndarray, sample_rate: int, extended: bool = False
-) -> float:
+def stoi_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
     """Short-time objective intelligibility, 0 to 1 (Taal et al., 2011).
 
     Args:
         reference: shape ``(time,)``.
         estimate: shape ``(time,)``.
         sample_rate: in Hz.
-        extended: ESTOI (Jensen and Taal, 2016), which follows modulated interferers better.
 
     Raises:
         MetricError: less than 30 frames (0.4 s) of speech.
     """
-    from pystoi import stoi  # seconds, which those who only read the table of metrics do without
+    # Seconds of imports, which those who only read the table of metrics do without.
+    from separation.evaluation.stoi import stoi
 
-    with warnings.catch_warnings():
-        # pystoi gives 1e-5 for these and warns; that is no score.
-        warnings.filterwarnings("error", message="Not enough STFT frames")
-        try:
-            return float(stoi(reference, estimate, sample_rate, extended=extended))
-        except RuntimeWarning as error:
-            raise MetricError("too little speech, 30 frames are needed") from error
+    return stoi(reference, estimate, sample_rate)
 
 
 def estoi_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-    """ESTOI, see :func:`stoi_score`."""
-    return stoi_score(reference, estimate, sample_rate, extended=True)
+    """ESTOI (Jensen and Taal, 2016), which follows modulated interferers better than STOI.
+
+    Arguments and errors are those of :func:`stoi_score`.
+    """
+    from pystoi import stoi  # as above
+
+    with warnings.catch_warnings():
+        # pystoi gives 1e-5 for these and warns, which is no score; it fails on less than a frame.
+        warnings.filterwarnings("error", message="Not enough STFT frames")
+        try:
+            return float(stoi(reference, estimate, sample_rate, extended=True))
+        except (RuntimeWarning, np.exceptions.AxisError) as error:
+            raise MetricError("too little speech, 30 frames are needed") from error
 
 
 def pesq_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
