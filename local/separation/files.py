@@ -159,7 +159,10 @@ def writing(path: str | Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # not of the file system: those of requests are OSErrors too
             raise
-        raise RecipeError(f"{path}: cannot be written: {error.strerror}") from error
+        # What these say of the folder would be read as said of the file.
+        in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
+        why = "a file is where its folder should be" if in_the_way else error.strerror
+        raise RecipeError(f"{path}: cannot be written: {why}") from error
     except UnicodeEncodeError as error:  # of a file name that is not UTF-8
         raise RecipeError(f"{path}: cannot be written: {error.object!r} is not UTF-8") from error
     except RuntimeError as error:  # of libsndfile and of Torch

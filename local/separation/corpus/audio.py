@@ -57,7 +57,7 @@ def audio_info(path: str | Path) -> AudioInfo:
         with quiet_decoder(path):
             info = soundfile.info(os.fsencode(path))
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
-        raise RecipeError(f"{path}: cannot be read as audio") from error
+        raise RecipeError(f"{path}: cannot be read as audio; wav, flac, ogg and mp3 can") from error
     return AudioInfo(info.frames, info.samplerate, info.channels, info.format, info.subtype)
 
 
