@@ -49,14 +49,21 @@ Way = Callable[[np.ndarray], np.ndarray]  # mixture (time,) to estimates (source
 
 def main() -> None:
     """Parse the command line, make and separate the conversations, print the table."""
-    parser = make_parser(__doc__, "exp_dir", "data_dir", "device")
+    parser = make_parser(
+        __doc__,
+        *("exp_dir", "data_dir", "device"),
+        exp_dir={"help": "a trained system, or the name of one of the shelf"},
+    )
     parser.add_argument("--split", default="tt", help=f"{', '.join(SPLITS)} (default: tt)")
-    parser.add_argument("--number", type=int, default=5, help="for each overlap (default: 5)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of each (default: 10)")
+    parser.add_argument(
+        "--number", type=int, default=5, help="conversations of each overlap (default: 5)"
+    )
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of each (default: 10)")
     parser.add_argument(
         "--overlaps",
         default="0,20,40",
-        help="percent of the speech; 100: all talk on, whoever else does (default: 0,20,40)",
+        help="percent of the speech, with commas between them; 100: nobody waits until the others"
+        " are silent (default: 0,20,40)",
     )
     parser.add_argument("--csv", type=Path, help="a row for each conversation and way, as a file")
     arguments = parser.parse_args()

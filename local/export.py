@@ -41,10 +41,23 @@ N_MIXTURES = 20  # that int8 is scored on
 
 def main() -> None:
     """Parse the command line, write the file, say how far it is from the network."""
-    parser = make_parser(__doc__, "exp_dir", "data_dir", data_dir={"required": False})
+    parser = make_parser(
+        __doc__,
+        *("exp_dir", "data_dir"),
+        exp_dir={"help": "a trained system, or the name of one of the shelf"},
+        data_dir={
+            "required": False,
+            "help": "a corpus whose test set --int8 is scored on (default: pretrained/sample)",
+        },
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, help="the file, NAME.onnx")
-    parser.add_argument("--kind", choices=KINDS, default="offline")
-    parser.add_argument("--length", type=float, help="seconds, of --kind fixed")
+    parser.add_argument(
+        "--kind",
+        choices=KINDS,
+        default="offline",
+        help="what the file takes, see above (default: offline)",
+    )
+    parser.add_argument("--length", type=float, help="of the recordings of --kind fixed, seconds")
     parser.add_argument(
         "--int8", action="store_true", help="8-bit weights; the SI-SDR that this costs is printed"
     )

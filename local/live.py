@@ -120,19 +120,27 @@ def parse_arguments() -> argparse.Namespace:
         exp_dir={
             "required": False,
             "default": DEFAULT,
-            "help": f"a causal system, or the name of one of the shelf (default: {DEFAULT})",
+            "help": "a causal system, the name of one of the shelf, or a streaming ONNX file"
+            f" (default: {DEFAULT})",
         },
     )
     parser.add_argument("-o", "--out_dir", type=Path, help="folder of the files that grow")
     parser.add_argument("--play", action="store_true", help="play the sources")
-    parser.add_argument("--source", type=int, help="play this one alone; 0: the mixture")
+    parser.add_argument("--source", type=int, help="with --play: this one alone; 0: the mixture")
     parser.add_argument("--list_devices", action="store_true", help="print the devices and end")
     for kind in ("input", "output"):
-        parser.add_argument(f"--{kind}_device", metavar="NAME", help="number or part of the name")
+        parser.add_argument(
+            f"--{kind}_device",
+            metavar="NAME",
+            help="its number or part of its name (default: the system's)",
+        )
     parser.add_argument("--rate", type=int, help="of the devices, Hz (default: the input's own)")
-    parser.add_argument("--mixdown", action="store_true", help="average the channels")
+    parser.add_argument("--mixdown", action="store_true", help="average the channels of the input")
     parser.add_argument(
-        "--frames_per_call", type=int, default=480, help="samples that are waited for (default 480)"
+        "--frames_per_call",
+        type=int,
+        default=480,
+        help="samples that are waited for before each step (default: 480)",
     )
     parser.add_argument(
         "--lookahead_ms",
@@ -140,10 +148,22 @@ def parse_arguments() -> argparse.Namespace:
         metavar="MS",
         help="let a system that is not causal wait for so much of what follows",
     )
-    parser.add_argument("--threads", type=int, default=1, help="of the network (default 1)")
-    parser.add_argument("--no_level", action="store_true", help="leave levels as the network gives")
-    parser.add_argument("--simulate", type=Path, metavar="FILE", help="in place of a microphone")
-    parser.add_argument("--full_speed", action="store_true", help="of --simulate: do not wait")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="CPU threads of the network (default: 1)"
+    )
+    parser.add_argument(
+        "--no_level",
+        action="store_true",
+        help="leave the levels of the sources as the network gives them",
+    )
+    parser.add_argument(
+        "--simulate", type=Path, metavar="FILE", help="read a file in place of a microphone"
+    )
+    parser.add_argument(
+        "--full_speed",
+        action="store_true",
+        help="with --simulate: as fast as it goes, not as the file plays",
+    )
     return parser.parse_args()
 
 
