@@ -92,10 +92,12 @@ def open_streamer(arguments: argparse.Namespace) -> Streamer | SegmentStreamer:
     except RecipeError as error:
         if ahead is None:
             advice = "--lookahead_ms 1000 lets it wait for what follows"
-            raise RecipeError(f"{error}; {advice}") from None
+            raise RecipeError(f"{arguments.exp_dir}: {error}; {advice}") from None
     else:
         if ahead is not None:
-            raise RecipeError("--lookahead_ms is for systems that are not causal; this one is")
+            raise RecipeError(
+                f"--lookahead_ms is for systems that are not causal; {arguments.exp_dir} is"
+            )
         return streamer
     samples = round(ahead / 1000 * network.sample_rate)
     if samples < 2:

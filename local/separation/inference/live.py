@@ -18,6 +18,7 @@ import soundfile
 import soxr
 
 from separation.errors import RecipeError
+from separation.files import writing
 from separation.inference.segments import SegmentStreamer
 from separation.inference.streaming import Streamer
 
@@ -157,8 +158,9 @@ class GrowingFiles:
         with ExitStack() as stack:
             self.files = []
             for path in paths:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                file = soundfile.SoundFile(str(path), "w", rate, 1, "PCM_16", format="WAV")
+                with writing(path):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    file = soundfile.SoundFile(str(path), "w", rate, 1, "PCM_16", format="WAV")
                 self.files.append(stack.enter_context(file))
             self._open = stack.pop_all()
 
