@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("scores", type=Path, metavar="SCORES")
     parser.add_argument("--worst", type=int, default=10, help="mixtures to list (default: 10)")
     arguments = parser.parse_args()
-    table = read_table(arguments.scores, SCORES, "stage 4 makes it")
+    table = read_table(arguments.scores, SCORES, "stage 4 writes exp/*/eval_*/scores.csv")
     if "si_sdri" not in table or table["si_sdri"].isna().all():
         raise RecipeError(
             f"{arguments.scores}: no si_sdri in it; evaluate with si_sdr among evaluation.metrics"

@@ -31,7 +31,7 @@ from separation.arguments import make_parser
 from separation.config import load_resolved
 from separation.corpus.audio import audio_info, load_resampled, read_audio
 from separation.corpus.layout import Corpus
-from separation.corpus.lists import SPLITS, read_sources
+from separation.corpus.lists import read_sources
 from separation.errors import RecipeError
 from separation.evaluation.conversations import make_conversation, measure, talk_at_once
 from separation.evaluation.speakers import score_counted
@@ -40,6 +40,7 @@ from separation.inference.long import SEGMENT_SECONDS, separate_long
 from separation.inference.recursion import RecursiveSeparator, open_separator
 from separation.inference.separator import Separator, pick_device
 from separation.models.shelf import find_system
+from separation.ranges import SPLITS
 from separation.report.tables import markdown
 
 COLUMNS = ["found", "si_sdri", "exchanges", "leakage"]
@@ -52,7 +53,6 @@ def main() -> None:
     parser = make_parser(
         __doc__,
         *("exp_dir", "data_dir", "device"),
-        exp_dir={"help": "a trained system, or the name of one of the shelf"},
     )
     parser.add_argument("--split", default="tt", help=f"{', '.join(SPLITS)} (default: tt)")
     parser.add_argument(
@@ -125,7 +125,10 @@ def converse(
 def scores(
     references: np.ndarray, estimates: np.ndarray, sample_rate: int
 ) -> tuple[int, float, float, float]:
-    """The number of estimates and all measures; where that is wrong, SI-SDRi of pairs alone."""
+    """The number of estimates and all measures; where that is wrong, SI-SDRi of pairs alone.
+
+    References and estimates are ``(source, time)``.
+    """
     if len(references) == len(estimates) > 1 and estimates.any(1).all():
         return len(estimates), *astuple(measure(references, estimates, sample_rate))
     pairs = score_counted(references.sum(0), references, estimates)
@@ -167,7 +170,7 @@ def recordings(corpus: Corpus, split: str) -> list[list[Path]]:
 
 
 def in_segments(separator: Separator, mixture: np.ndarray) -> np.ndarray:
-    """As local/separate.py separates long recordings."""
+    """Separate ``(time,)`` into ``(source, time)`` as local/separate.py does long recordings."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         recording = folder / "mixture.wav"
@@ -179,7 +182,7 @@ def in_segments(separator: Separator, mixture: np.ndarray) -> np.ndarray:
 
 
 def with_neighbours(separator: Separator, mixture: np.ndarray) -> np.ndarray:
-    """Each segment in the order that fits the one before it."""
+    """The same, each segment in the order that fits the one before it."""
     rate = separator.sample_rate
 
     def network(segments: torch.Tensor) -> torch.Tensor:
@@ -194,7 +197,7 @@ def with_neighbours(separator: Separator, mixture: np.ndarray) -> np.ndarray:
 
 
 def in_one_pass(separator: Separator, mixture: np.ndarray) -> np.ndarray:
-    """The whole file at once."""
+    """The same, the whole file at once."""
     return separator.separate(mixture, separator.sample_rate)
 
 

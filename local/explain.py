@@ -33,9 +33,7 @@ LEAST_SECONDS = 0.2
 
 def main() -> None:
     """Parse the command line and write the pictures."""
-    parser = make_parser(
-        __doc__, "exp_dir", exp_dir={"help": "a trained system, or the name of one of the shelf"}
-    )
+    parser = make_parser(__doc__, "exp_dir")
     parser.add_argument(
         "recording", type=Path, nargs="?", help="a mixture at the network's rate, of one channel"
     )

@@ -81,7 +81,6 @@ def parse_arguments() -> argparse.Namespace:
     parser = make_parser(
         __doc__,
         *("exp_dir", "data_dir"),
-        exp_dir={"help": "a trained system, or the name of one of the shelf"},
         data_dir={
             "required": False,
             "help": "a corpus whose test set --int8 is scored on (default: pretrained/sample)",

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from asteroid.models import BaseModel
 
-from separation.arguments import make_parser
+from separation.arguments import CAUSAL_SYSTEM, make_parser
 from separation.corpus.audio import audio_info
 from separation.errors import RecipeError
 from separation.inference.devices import Keys, Loudspeaker, Microphone, list_devices
@@ -41,7 +41,6 @@ from separation.models.fast import keep_freed_memory
 from separation.models.registry import load_model
 from separation.models.shelf import find_system
 
-DEFAULT = Path("voices_live")  # of the shelf
 REPORT_SECONDS = 0.5
 
 
@@ -119,12 +118,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = make_parser(
         __doc__,
         "exp_dir",
-        exp_dir={
-            "required": False,
-            "default": DEFAULT,
-            "help": "a causal system, the name of one of the shelf, or a streaming ONNX file"
-            f" (default: {DEFAULT})",
-        },
+        exp_dir=CAUSAL_SYSTEM,
     )
     parser.add_argument("-o", "--out_dir", type=Path, help="folder of the files that grow")
     parser.add_argument("--play", action="store_true", help="play the sources")
@@ -154,17 +148,13 @@ def parse_arguments() -> argparse.Namespace:
         "--threads", type=int, default=1, help="CPU threads of the network (default: 1)"
     )
     parser.add_argument(
-        "--no_level",
-        action="store_true",
-        help="leave the levels of the sources as the network gives them",
+        "--no_level", action="store_true", help="leave the levels that the network gives"
     )
     parser.add_argument(
         "--simulate", type=Path, metavar="FILE", help="read a file in place of a microphone"
     )
     parser.add_argument(
-        "--full_speed",
-        action="store_true",
-        help="with --simulate: as fast as it goes, not as the file plays",
+        "--full_speed", action="store_true", help="with --simulate: as fast as it goes"
     )
     return parser.parse_args()
 

@@ -16,7 +16,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--tag": {"required": True, "help": "a system of conf/, or the name of another one"},
     "--conf": {"type": Path, "help": "file of the system (default: conf/<tag>.yaml)"},
     "--data_dir": {"type": Path, "required": True, "help": "the folder of the corpus"},
-    "--exp_dir": {"type": Path, "required": True, "help": "the folder of the trained system"},
+    "--exp_dir": {
+        "type": Path,
+        "required": True,
+        "help": "a trained system, or the name of one of the shelf",
+    },
     "--resume": {"action": "store_true", "help": "from the last checkpoint"},
     "--device": {"help": "cpu, cuda, cuda:1, ... (default: a GPU where there is one)"},
     "--precision": {
@@ -32,6 +36,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "help": "tcp://host:port of a Dask scheduler whose workers compute the metrics",
     },
     "overrides": {"nargs": "*", "help": "key=value of the YAML, after --"},
+}
+# Of programs that separate while people talk.
+CAUSAL_SYSTEM: dict[str, Any] = {
+    "required": False,
+    "default": Path("voices_live"),
+    "help": "a causal system, the name of one of the shelf, or a streaming ONNX file"
+    " (default: %(default)s)",
 }
 
 

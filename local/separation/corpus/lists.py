@@ -21,7 +21,6 @@ from separation.errors import RecipeError
 from separation.files import atomic_path, check_name, read_text
 from separation.tables import SOURCES, read_table
 
-SPLITS = ("tr", "cv", "tt")
 ABSURD_GAIN_DB = 100.0  # of a list: beyond it 16 bits hold nothing of one of the sources
 
 

@@ -19,13 +19,14 @@ from tqdm import tqdm
 from separation.corpus.audio import read_audio
 from separation.corpus.completeness import check_expected
 from separation.corpus.layout import Corpus
-from separation.corpus.lists import SPLITS, ListLine, Utterance, read_sources, read_split
+from separation.corpus.lists import ListLine, Utterance, read_sources, read_split
 from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_manifests
 from separation.corpus.wav16 import read_wav16
 from separation.errors import RecipeError
 from separation.files import atomic_path, require_file
 from separation.process import parallel
+from separation.ranges import SPLITS
 from separation.tables import manifest_columns, read_table
 
 BATCH = 32  # mixtures handed to a process at a time

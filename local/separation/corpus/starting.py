@@ -11,10 +11,11 @@ import io
 import os
 from pathlib import Path
 
-from separation.corpus.lists import SPLITS, read_sources
+from separation.corpus.lists import read_sources
 from separation.corpus.ownership import Made, in_the_way
 from separation.errors import RecipeError
 from separation.files import read_text
+from separation.ranges import SPLITS
 
 SOURCES = "sources.csv"
 FINGERPRINT = "fingerprint.txt"

@@ -55,15 +55,15 @@ def stoi_score(
 
 
 def estoi_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-    """ESTOI, see :func:`stoi_score`."""
+    """ESTOI, 0 to 1, of signals ``(time,)``; see :func:`stoi_score`."""
     return stoi_score(reference, estimate, sample_rate, extended=True)
 
 
 def pesq_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
     """PESQ as MOS-LQO: narrow band (P.862.1) at 8 kHz, wide band (P.862.2) at 16 kHz.
 
-    A signal of more than 20 s is scored in equal pieces of at most that, and their mean is taken;
-    pieces in which the reference says nothing are left out.
+    Signals are ``(time,)``. One of more than 20 s is scored in equal pieces of at most that, and
+    their mean is taken; pieces in which the reference says nothing are left out.
 
     Raises:
         MetricError: no speech found, too short, another rate.

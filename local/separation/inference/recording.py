@@ -139,7 +139,7 @@ def open_source(path: Path, info: AudioInfo, sample_rate: int | None = None) -> 
 
 
 def to_levels(source: np.ndarray, subtype: str) -> np.ndarray:
-    """Quantise to the format's bits; libsndfile itself would scale by 32767, not 32768."""
+    """Quantise ``(time,)`` to the format's bits; libsndfile would scale by 32767, not 32768."""
     if subtype not in BITS:
         return source
     bits = BITS[subtype]
