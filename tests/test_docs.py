@@ -1,12 +1,18 @@
-"""What the pages say of the repository is there: links, headings that they lead to, files, keys."""
+"""What the pages say of the repository is there: links, headings, files, keys and commands."""
 
 import os
 import re
+import shlex
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from separation.config import BASE, read_yaml
+from run_here import run_here
+from separation import options
+from separation.arguments import Parser
+from separation.config import BASE, load_config, load_corpus_config, read_yaml
+from separation.ranges import ORACLES
 from separation.tree import ROOT
 
 PAGES = sorted(
@@ -62,3 +68,46 @@ def test_files_and_keys_that_are_named_exist(page):
         for part in key.split("."):
             assert part in place, key
             place = place[part]
+
+
+class ParsedError(Exception):
+    """The program has read its command line, and does not go on."""
+
+
+def commands(page):
+    """The command lines of a page that can be read alone: no variables, no files to be written."""
+    text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ")
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        for line in block.splitlines() if language in ("", "sh") else []:
+            line = re.sub(r"^OMP_NUM_THREADS=1 (taskset -c 1 )?", "", line.strip())
+            if line.startswith(("./run.sh", "python local/")) and "$" not in line:
+                yield shlex.split(line.replace("[MIX.wav]", "MIX.wav"), comments=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_commands_of_run_sh_have_options_and_keys_that_exist(page, tmp_path):
+    for words in commands(page):
+        if words[0] != "./run.sh" or "mine" in words:
+            continue
+        with mock.patch.object(options, "_absolute", lambda option, value, caller: value):
+            command = options.parse(words[1:], tmp_path)
+        corpus, tag = command.get("corpus", "espeak-2mix"), command.get("tag")
+        conf = load_corpus_config(corpus, command.overrides())
+        if tag not in ORACLES:
+            file = ROOT / command.get("conf", f"conf/{tag or conf['corpus']['default_tag']}.yaml")
+            load_config(corpus, tag, file, command.overrides())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_commands_of_programs_have_options_that_exist(page, monkeypatch):
+    read = Parser.parse_args
+
+    def stop(self, *arguments):
+        read(self, *arguments)
+        raise ParsedError
+
+    monkeypatch.setattr(Parser, "parse_args", stop)
+    for words in commands(page):
+        if words[0] == "python" and "--list_models" not in words:
+            with pytest.raises(ParsedError):
+                run_here(ROOT / words[1], *words[2:])
