@@ -124,11 +124,7 @@ def read_genders(folder: Path, speakers: set[str]) -> dict[str, str]:
 
 def possible_paths(recordings: list[Recording]) -> set[str]:
     """Paths below the corpus that :func:`place_recording` may give to recordings."""
-    return {
-        f"sources/{recording.stem}{suffix}"
-        for recording in recordings
-        for suffix in (recording.source.suffix.lower(), ".wav")
-    }
+    return {f"sources/{name}" for recording in recordings for name in recording.names}
 
 
 def place_recordings(
