@@ -121,19 +121,17 @@ def main() -> None:
     print(f"results are in {subject.results}")
 
 
-SYSTEM = (
-    "a trained system, or the name of one of the shelf; for an oracle, where its scores go"
-    " (default: exp/<corpus>_<tag>)"
-)
-
-
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(
         __doc__,
         *("exp_dir", "corpus", "tag", "data_dir", "device", "precision"),
         *("metrics", "metrics_backend", "scheduler", "overrides"),
-        exp_dir={"required": False, "help": SYSTEM},
+        exp_dir={
+            "required": False,
+            "help": "a trained system, or the name of one of the shelf; for an oracle, where its"
+            " scores go (default: exp/<corpus>_<tag>)",
+        },
         corpus={"required": False, "help": "a folder of egs/, with --tag"},
         tag={"required": False, "help": f"an oracle: {', '.join(ORACLES)}"},
         data_dir={"required": False, "help": "default: data/<corpus> of the experiment"},

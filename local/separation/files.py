@@ -153,7 +153,11 @@ def exclusive(folder: Path, doing: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Turn what goes wrong in a block that writes ``path`` into a line that names it."""
+    """Turn what goes wrong in a block that writes ``path`` into a line that names it.
+
+    Raises:
+        RecipeError: the block could not write.
+    """
     try:
         yield
     except OSError as error:
