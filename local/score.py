@@ -44,8 +44,14 @@ def main() -> None:
     parser = make_parser(
         __doc__,
         *("metrics", "metrics_backend"),
-        metrics={"default": ",".join(settings["metrics"])},
-        metrics_backend={"default": settings["metrics_backend"]},
+        metrics={
+            "default": ",".join(settings["metrics"]),
+            "help": "names with commas between them (default: %(default)s)",
+        },
+        metrics_backend={
+            "default": settings["metrics_backend"],
+            "help": "own or pb_bss_eval (default: %(default)s)",
+        },
     )
     parser.add_argument("--estimates", type=Path, required=True, help="folder of the estimates")
     parser.add_argument("--manifest", type=Path, required=True, help="CSV file of the mixtures")
