@@ -27,6 +27,7 @@ from benchmarking.loading import compare_loading
 from benchmarking.mixing import compare_mixing
 from benchmarking.networks import Work, compare_inference, compare_training
 from benchmarking.streaming import compare_streaming
+from separation.arguments import make_parser
 from separation.config import Conf, load_config
 from separation.errors import RecipeError
 from separation.inference.separator import pick_device
@@ -36,9 +37,7 @@ SHORTEST_CHUNK = 100  # samples; longer than the filters of any system
 
 def main() -> None:
     """Parse the command line, run one benchmark, print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, batch_size in (("training", 4), ("inference", 1), ("loading", 8)):
         command = commands.add_parser(name)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 
+from separation.arguments import make_parser
 from separation.errors import RecipeError
 from separation.evaluation.breakdown import QUANTITIES, by_quantity, by_swaps, worst
 from separation.report.tables import EMPTY, markdown
@@ -22,13 +22,11 @@ from separation.tables import SCORES, read_table
 
 def main() -> None:
     """Parse the command line and print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("scores", type=Path, metavar="SCORES")
     parser.add_argument("--worst", type=int, default=10, help="mixtures to list (default: 10)")
     arguments = parser.parse_args()
-    table = read_table(arguments.scores, SCORES, "stage 4 makes it")
+    table = read_table(arguments.scores, SCORES, "stage 4 writes exp/*/eval_*/scores.csv")
     if "si_sdri" not in table or table["si_sdri"].isna().all():
         raise RecipeError(
             f"{arguments.scores}: no si_sdri in it; evaluate with si_sdr among evaluation.metrics"

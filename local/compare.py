@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from separation.arguments import make_parser
 from separation.errors import RecipeError, nearest
 from separation.evaluation.comparison import compare, different_data, read_scores
 from separation.evaluation.metrics import METRICS, metric_of
@@ -47,12 +48,14 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILES")
-    parser.add_argument("--sort", default="si_sdri", help="column of results (default: si_sdri)")
-    parser.add_argument("--metric", default="si_sdri", help="of scores (default: si_sdri)")
+    parser.add_argument(
+        "--sort", default="si_sdri", help="column to sort results by (default: si_sdri)"
+    )
+    parser.add_argument(
+        "--metric", default="si_sdri", help="column of scores to compare (default: si_sdri)"
+    )
     parser.add_argument("--csv", type=Path, help="write the table to this file as well")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print Markdown")

@@ -31,7 +31,7 @@ from separation.arguments import make_parser
 from separation.config import load_resolved
 from separation.corpus.audio import audio_info, load_resampled, read_audio
 from separation.corpus.layout import Corpus
-from separation.corpus.lists import SPLITS, read_sources
+from separation.corpus.lists import read_sources
 from separation.errors import RecipeError
 from separation.evaluation.conversations import make_conversation, measure, talk_at_once
 from separation.evaluation.speakers import score_counted
@@ -40,6 +40,7 @@ from separation.inference.long import SEGMENT_SECONDS, separate_long
 from separation.inference.recursion import RecursiveSeparator, open_separator
 from separation.inference.separator import Separator, pick_device
 from separation.models.shelf import find_system
+from separation.ranges import SPLITS
 from separation.report.tables import markdown
 
 COLUMNS = ["found", "si_sdri", "exchanges", "leakage"]
@@ -49,14 +50,20 @@ Way = Callable[[np.ndarray], np.ndarray]  # mixture (time,) to estimates (source
 
 def main() -> None:
     """Parse the command line, make and separate the conversations, print the table."""
-    parser = make_parser(__doc__, "exp_dir", "data_dir", "device")
+    parser = make_parser(
+        __doc__,
+        *("exp_dir", "data_dir", "device"),
+    )
     parser.add_argument("--split", default="tt", help=f"{', '.join(SPLITS)} (default: tt)")
-    parser.add_argument("--number", type=int, default=5, help="for each overlap (default: 5)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of each (default: 10)")
+    parser.add_argument(
+        "--number", type=int, default=5, help="conversations of each overlap (default: 5)"
+    )
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of each (default: 10)")
     parser.add_argument(
         "--overlaps",
         default="0,20,40",
-        help="percent of the speech; 100: all talk on, whoever else does (default: 0,20,40)",
+        help="percent of the speech, with commas between them; 100: nobody waits until the others"
+        " are silent (default: 0,20,40)",
     )
     parser.add_argument("--csv", type=Path, help="a row for each conversation and way, as a file")
     arguments = parser.parse_args()
@@ -118,7 +125,10 @@ def converse(
 def scores(
     references: np.ndarray, estimates: np.ndarray, sample_rate: int
 ) -> tuple[int, float, float, float]:
-    """The number of estimates and all measures; where that is wrong, SI-SDRi of pairs alone."""
+    """The number of estimates and all measures; where that is wrong, SI-SDRi of pairs alone.
+
+    References and estimates are ``(source, time)``.
+    """
     if len(references) == len(estimates) > 1 and estimates.any(1).all():
         return len(estimates), *astuple(measure(references, estimates, sample_rate))
     pairs = score_counted(references.sum(0), references, estimates)
@@ -160,7 +170,7 @@ def recordings(corpus: Corpus, split: str) -> list[list[Path]]:
 
 
 def in_segments(separator: Separator, mixture: np.ndarray) -> np.ndarray:
-    """As local/separate.py separates long recordings."""
+    """Separate ``(time,)`` into ``(source, time)`` as local/separate.py does long recordings."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         recording = folder / "mixture.wav"
@@ -172,7 +182,7 @@ def in_segments(separator: Separator, mixture: np.ndarray) -> np.ndarray:
 
 
 def with_neighbours(separator: Separator, mixture: np.ndarray) -> np.ndarray:
-    """Each segment in the order that fits the one before it."""
+    """The same, each segment in the order that fits the one before it."""
     rate = separator.sample_rate
 
     def network(segments: torch.Tensor) -> torch.Tensor:
@@ -187,7 +197,7 @@ def with_neighbours(separator: Separator, mixture: np.ndarray) -> np.ndarray:
 
 
 def in_one_pass(separator: Separator, mixture: np.ndarray) -> np.ndarray:
-    """The whole file at once."""
+    """The same, the whole file at once."""
     return separator.separate(mixture, separator.sample_rate)
 
 

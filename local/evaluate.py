@@ -128,7 +128,11 @@ def parse_arguments() -> argparse.Namespace:
         __doc__,
         *("exp_dir", "corpus", "tag", "data_dir", "device", "precision"),
         *("metrics", "metrics_backend", "scheduler", "overrides"),
-        exp_dir={"required": False, "help": "the folder of the trained system, or for an oracle's"},
+        exp_dir={
+            "required": False,
+            "help": "a trained system, or the name of one of the shelf; for an oracle, where its"
+            " scores go (default: exp/<corpus>_<tag>)",
+        },
         corpus={"required": False, "help": "a folder of egs/, with --tag"},
         tag={"required": False, "help": f"an oracle: {', '.join(ORACLES)}"},
         data_dir={"required": False, "help": "default: data/<corpus> of the experiment"},

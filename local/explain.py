@@ -34,7 +34,9 @@ LEAST_SECONDS = 0.2
 def main() -> None:
     """Parse the command line and write the pictures."""
     parser = make_parser(__doc__, "exp_dir")
-    parser.add_argument("recording", type=Path, nargs="?", help="a mixture of the network's rate")
+    parser.add_argument(
+        "recording", type=Path, nargs="?", help="a mixture at the network's rate, of one channel"
+    )
     arguments = parser.parse_args()
     exp_dir = find_system(arguments.exp_dir)
     out_dir = output_dir(exp_dir)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -40,21 +41,9 @@ N_MIXTURES = 20  # that int8 is scored on
 
 
 def main() -> None:
-    """Parse the command line, write the file, say how far it is from the network."""
-    parser = make_parser(__doc__, "exp_dir", "data_dir", data_dir={"required": False})
-    parser.add_argument("-o", "--out", type=Path, required=True, help="the file, NAME.onnx")
-    parser.add_argument("--kind", choices=KINDS, default="offline")
-    parser.add_argument("--length", type=float, help="seconds, of --kind fixed")
-    parser.add_argument(
-        "--int8", action="store_true", help="8-bit weights; the SI-SDR that this costs is printed"
-    )
-    parser.add_argument("--licence", default="", help="of the weights, written into the file")
-    arguments = parser.parse_args()
+    """Write the file, say how far it is from the network."""
+    arguments = parse_arguments()
     path: Path = arguments.out
-    if path.suffix != ".onnx":
-        raise RecipeError(f"-o {path}: the file's name must end in .onnx")
-    if (arguments.kind == "fixed") != (arguments.length is not None):
-        raise RecipeError("--length SECONDS belongs to --kind fixed, and --kind fixed needs it")
     exp_dir = find_system(arguments.exp_dir)
     refuse_one_and_rest(exp_dir, "an ONNX file")
     model, conf = load_model(exp_dir), load_resolved(exp_dir)
@@ -63,22 +52,58 @@ def main() -> None:
     if length is not None and length < 1:
         raise RecipeError(f"--length {arguments.length}: more than 0 seconds")
     mixtures = scoring_mixtures(conf, arguments.data_dir) if arguments.int8 else []
-    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / path.name if arguments.int8 else path
-        if arguments.kind == "streaming":
-            error = export_streaming(model, plain, facts)
-        else:
-            error = export_offline(model, plain, length, facts)
+        try:
+            if arguments.kind == "streaming":
+                error = export_streaming(model, plain, facts)
+            else:
+                error = export_offline(model, plain, length, facts)
+        except RecipeError as wrong:  # it does not know whose network it is
+            raise RecipeError(f"{arguments.exp_dir}: {wrong}") from wrong
         print(f"{path}: differs from the network by {error:.1e} of the largest estimate")
         if arguments.int8:
             quantize(plain, path)
             before, after = (score(load_onnx(file), mixtures) for file in (plain, path))
             print(
-                f"int8: SI-SDR {after:.2f} dB, {before - after:.2f} dB less than in float32"
+                f"int8: SI-SDR {after:.2f} dB, {before - after:z.2f} dB less than in float32"
                 f" ({len(mixtures)} mixtures)"
             )
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line.
+
+    Raises:
+        RecipeError: a name that does not end in .onnx, or a length without its kind.
+    """
+    parser = make_parser(
+        __doc__,
+        *("exp_dir", "data_dir"),
+        data_dir={
+            "required": False,
+            "help": "a corpus whose test set --int8 is scored on (default: pretrained/sample)",
+        },
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the file, NAME.onnx")
+    parser.add_argument(
+        "--kind",
+        choices=KINDS,
+        default="offline",
+        help="what the file takes, see above (default: offline)",
+    )
+    parser.add_argument("--length", type=float, help="of the recordings of --kind fixed, seconds")
+    parser.add_argument(
+        "--int8", action="store_true", help="8-bit weights; the SI-SDR that this costs is printed"
+    )
+    parser.add_argument("--licence", default="", help="of the weights, written into the file")
+    arguments = parser.parse_args()
+    if arguments.out.suffix != ".onnx":
+        raise RecipeError(f"-o {arguments.out}: the file's name must end in .onnx")
+    if (arguments.kind == "fixed") != (arguments.length is not None):
+        raise RecipeError("--length SECONDS belongs to --kind fixed, and --kind fixed needs it")
+    return arguments
 
 
 Mixture = tuple[np.ndarray, np.ndarray, int]  # mixture, sources, Hz

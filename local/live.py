@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from asteroid.models import BaseModel
 
-from separation.arguments import make_parser
+from separation.arguments import CAUSAL_SYSTEM, make_parser
 from separation.corpus.audio import audio_info
 from separation.errors import RecipeError
 from separation.inference.devices import Keys, Loudspeaker, Microphone, list_devices
@@ -41,7 +41,6 @@ from separation.models.fast import keep_freed_memory
 from separation.models.registry import load_model
 from separation.models.shelf import find_system
 
-DEFAULT = Path("voices_live")  # of the shelf
 REPORT_SECONDS = 0.5
 
 
@@ -92,10 +91,12 @@ def open_streamer(arguments: argparse.Namespace) -> Streamer | SegmentStreamer:
     except RecipeError as error:
         if ahead is None:
             advice = "--lookahead_ms 1000 lets it wait for what follows"
-            raise RecipeError(f"{error}; {advice}") from None
+            raise RecipeError(f"{arguments.exp_dir}: {error}; {advice}") from None
     else:
         if ahead is not None:
-            raise RecipeError("--lookahead_ms is for systems that are not causal; this one is")
+            raise RecipeError(
+                f"--lookahead_ms is for systems that are not causal; {arguments.exp_dir} is"
+            )
         return streamer
     samples = round(ahead / 1000 * network.sample_rate)
     if samples < 2:
@@ -117,22 +118,25 @@ def parse_arguments() -> argparse.Namespace:
     parser = make_parser(
         __doc__,
         "exp_dir",
-        exp_dir={
-            "required": False,
-            "default": DEFAULT,
-            "help": f"a causal system, or the name of one of the shelf (default: {DEFAULT})",
-        },
+        exp_dir=CAUSAL_SYSTEM,
     )
     parser.add_argument("-o", "--out_dir", type=Path, help="folder of the files that grow")
     parser.add_argument("--play", action="store_true", help="play the sources")
-    parser.add_argument("--source", type=int, help="play this one alone; 0: the mixture")
+    parser.add_argument("--source", type=int, help="with --play: this one alone; 0: the mixture")
     parser.add_argument("--list_devices", action="store_true", help="print the devices and end")
     for kind in ("input", "output"):
-        parser.add_argument(f"--{kind}_device", metavar="NAME", help="number or part of the name")
+        parser.add_argument(
+            f"--{kind}_device",
+            metavar="NAME",
+            help="its number or part of its name (default: the system's)",
+        )
     parser.add_argument("--rate", type=int, help="of the devices, Hz (default: the input's own)")
-    parser.add_argument("--mixdown", action="store_true", help="average the channels")
+    parser.add_argument("--mixdown", action="store_true", help="average the channels of the input")
     parser.add_argument(
-        "--frames_per_call", type=int, default=480, help="samples that are waited for (default 480)"
+        "--frames_per_call",
+        type=int,
+        default=480,
+        help="samples that are waited for before each step (default: 480)",
     )
     parser.add_argument(
         "--lookahead_ms",
@@ -140,10 +144,18 @@ def parse_arguments() -> argparse.Namespace:
         metavar="MS",
         help="let a system that is not causal wait for so much of what follows",
     )
-    parser.add_argument("--threads", type=int, default=1, help="of the network (default 1)")
-    parser.add_argument("--no_level", action="store_true", help="leave levels as the network gives")
-    parser.add_argument("--simulate", type=Path, metavar="FILE", help="in place of a microphone")
-    parser.add_argument("--full_speed", action="store_true", help="of --simulate: do not wait")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="CPU threads of the network (default: 1)"
+    )
+    parser.add_argument(
+        "--no_level", action="store_true", help="leave the levels that the network gives"
+    )
+    parser.add_argument(
+        "--simulate", type=Path, metavar="FILE", help="read a file in place of a microphone"
+    )
+    parser.add_argument(
+        "--full_speed", action="store_true", help="with --simulate: as fast as it goes"
+    )
     return parser.parse_args()
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from separation.config import Conf
 from separation.corpus.layout import Corpus
-from separation.corpus.lists import SPLITS, read_split
+from separation.corpus.lists import read_split
 from separation.corpus.manifest import make_manifests
 from separation.corpus.problems import Problems
+from separation.ranges import SPLITS
 from separation.stages import data_stage
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from separation.config import Conf
 from separation.corpus.layout import Corpus
 from separation.corpus.levels import read_levels, write_levels
-from separation.corpus.lists import SPLITS
 from separation.corpus.mixing import check_list, mix_split
 from separation.corpus.ownership import Made, check_apart
 from separation.corpus.problems import Problems
+from separation.ranges import SPLITS
 from separation.stages import data_stage
 
 

@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def distance(separator: Separator, source: np.ndarray) -> float:
-    """Energy of the loudest output against the next one, dB; at most 100."""
+    """Energy of the loudest output for ``(time,)`` over that of the next one, dB; at most 100."""
     energies = np.sort(np.square(separator.separate(source, separator.sample_rate)).sum(1))
     return float(10 * np.log10(energies[-1] / max(energies[-2], 1e-10 * energies[-1])))
 

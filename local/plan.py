@@ -175,8 +175,7 @@ def plan_system(plan: Plan, first: int, last: int, explicit: bool, resume: bool)
         done = done_marker(3, exp_dir).is_file()
         if explicit or resume or not done:
             plan.due.append(3)
-            begun = begun_marker(3, exp_dir).is_file() and any(exp_dir.glob("checkpoints/*.ckpt"))
-            if begun and not done and not explicit and not resume:
+            if can_resume(exp_dir) and not done and not explicit and not resume:
                 plan.resume = True
                 plan.notes.append(
                     "stage 3: was cut short; resuming from its last checkpoint (--stage 3 starts"
@@ -208,12 +207,16 @@ def plan_evaluation(plan: Plan, explicit: bool) -> None:
         plan.notes.append(f"stage 4: done before, see {exp_dir} (--stage 4 does it again)")
 
 
+def can_resume(exp_dir: Path) -> bool:
+    """Whether a training was begun and not finished, and left a checkpoint."""
+    return begun_marker(3, exp_dir).is_file() and any(exp_dir.glob("checkpoints/*.ckpt"))
+
+
 def trained_differently(plan: Plan) -> list[str]:
     """What differs between the settings of the experiment's training, if any, and those of now."""
     path = plan.exp_dir / "conf.yaml"
     whole = done_marker(3, plan.exp_dir).is_file()
-    begun = begun_marker(3, plan.exp_dir).is_file() and any(plan.exp_dir.glob("checkpoints/*.ckpt"))
-    if not path.is_file() or not (whole or begun):
+    if not path.is_file() or not (whole or can_resume(plan.exp_dir)):
         return []
     now = train_settings(plan.system, location_keys(plan.corpus))
     if now.get("training.precision") == "auto":  # the experiment keeps the one that it chose

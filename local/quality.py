@@ -40,11 +40,21 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--mixtures", type=Path, required=True, help="folder of the recordings")
     parser.add_argument("--estimates", type=Path, required=True, help="folder of the outputs")
-    parser.add_argument("--pattern", default=PATTERN, help="as of local/score.py")
-    parser.add_argument("--n_src", type=int, default=2, help="outputs of a recording")
+    parser.add_argument(
+        "--pattern",
+        default=PATTERN,
+        help="path of an output in that folder, outputs counting from 1 (default: %(default)s);"
+        " recordings have its suffix",
+    )
+    parser.add_argument(
+        "--n_src", type=int, default=2, help="outputs of a recording (default: %(default)s)"
+    )
     parser.add_argument("--out", type=Path, help="CSV file (default: ESTIMATES/quality.csv)")
     parser.add_argument(
-        "--nj", type=int, default=read_yaml(BASE)["nj"], help="processes; 0: one a core"
+        "--nj",
+        type=int,
+        default=read_yaml(BASE)["nj"],
+        help="processes; 0: one a core (default: %(default)s)",
     )
     arguments = parser.parse_args()
     check_values({"nj": arguments.nj, "corpus": {"n_src": arguments.n_src}})

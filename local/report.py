@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from separation.arguments import make_parser
 from separation.config import ROOT, load_resolved
 from separation.corpus.audio import audio_info, read_audio
 from separation.corpus.problems import Problems
@@ -36,9 +36,19 @@ from separation.tree import shelf_tag, system_of
 
 def main() -> None:
     """Parse the command line and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results_dir", type=Path, default=ROOT / "results")
-    parser.add_argument("--exp_root", type=Path, default=ROOT / "exp", help="may be missing")
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        "--results_dir",
+        type=Path,
+        default=ROOT / "results",
+        help="folder of the result files (default: results of this clone)",
+    )
+    parser.add_argument(
+        "--exp_root",
+        type=Path,
+        default=ROOT / "exp",
+        help="folder of the experiments, which may be missing (default: exp of this clone)",
+    )
     arguments = parser.parse_args()
     problems = Problems(keep_going=True)
     if not arguments.results_dir.is_dir():

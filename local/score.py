@@ -39,7 +39,20 @@ from separation.ranges import check_values
 
 def main() -> None:
     """Parse the command line, score every mixture, print the means."""
-    parser = make_parser(__doc__)
+    base = read_yaml(BASE)
+    settings = base["evaluation"]
+    parser = make_parser(
+        __doc__,
+        *("metrics", "metrics_backend"),
+        metrics={
+            "default": ",".join(settings["metrics"]),
+            "help": "names with commas between them (default: %(default)s)",
+        },
+        metrics_backend={
+            "default": settings["metrics_backend"],
+            "help": "own or pb_bss_eval (default: %(default)s)",
+        },
+    )
     parser.add_argument("--estimates", type=Path, required=True, help="folder of the estimates")
     parser.add_argument("--manifest", type=Path, required=True, help="CSV file of the mixtures")
     parser.add_argument(
@@ -47,12 +60,12 @@ def main() -> None:
         default=PATTERN,
         help="path of an estimate in that folder; sources count from 1 (default: %(default)s)",
     )
-    parser.add_argument("--out_dir", type=Path, help="default: ESTIMATES")
-    base = read_yaml(BASE)
-    settings = base["evaluation"]
-    parser.add_argument("--metrics", default=",".join(settings["metrics"]))
-    parser.add_argument("--metrics_backend", default=settings["metrics_backend"])
-    parser.add_argument("--nj", type=int, default=base["nj"], help="processes; 0: one a core")
+    parser.add_argument(
+        "--out_dir", type=Path, help="folder of the two tables (default: ESTIMATES)"
+    )
+    parser.add_argument(
+        "--nj", type=int, default=base["nj"], help="processes; 0: one a core (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     inputs = scores_beside(arguments.manifest)
     scoring = Scoring(tuple(arguments.metrics.split(",")), arguments.metrics_backend, inputs)

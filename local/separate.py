@@ -42,11 +42,14 @@ def main() -> None:
         exp_dir={
             "required": False,
             "default": DEFAULT,
-            "help": f"a trained system, or the name of one of the shelf (default: {DEFAULT})",
+            "help": "a trained system, the name of one of the shelf, or an ONNX file"
+            f" (default: {DEFAULT})",
         },
     )
     parser.add_argument("--list_models", action=ListModels, help="print the shelf and end")
-    parser.add_argument("recordings", nargs="+", type=Path, metavar="RECORDING")
+    parser.add_argument(
+        "recordings", nargs="+", type=Path, metavar="RECORDING", help="wav, flac, ogg, mp3, ..."
+    )
     parser.add_argument("-o", "--out_dir", type=Path, required=True, help="where the sources go")
     parser.add_argument(
         "--mixdown", action="store_true", help="average the channels of stereo files"

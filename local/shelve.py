@@ -24,7 +24,7 @@ from separation.models.shelf import SHELF, put_on_shelf
 
 def main() -> None:
     """Parse the command line, copy the system, and score its copy."""
-    parser = make_parser(__doc__, "exp_dir")
+    parser = make_parser(__doc__, "exp_dir", exp_dir={"help": "the folder of the experiment"})
     parser.add_argument("--name", required=True, help="of the model on the shelf")
     arguments = parser.parse_args()
     folder = put_on_shelf(arguments.exp_dir, arguments.name)

@@ -24,7 +24,9 @@ from separation.training.resume import check_resume
 def main() -> None:
     """Parse the command line, train, and say where the model is."""
     names = ("corpus", "tag", "conf", "data_dir", "exp_dir", "resume", "overrides")
-    arguments = make_parser(__doc__, *names).parse_args()
+    arguments = make_parser(
+        __doc__, *names, exp_dir={"help": "the folder of the experiment, which is made"}
+    ).parse_args()
     conf = load_config(arguments.corpus, arguments.tag, arguments.conf, arguments.overrides)
     exp_dir, corpus = arguments.exp_dir, Corpus.of(conf, arguments.data_dir)
     settings = train_settings(conf, location_keys(arguments.corpus))

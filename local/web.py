@@ -18,11 +18,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from separation.arguments import make_parser
+from separation.arguments import CAUSAL_SYSTEM, make_parser
 from separation.errors import RecipeError
 from separation.inference.site import whole_folder, write_site
 
-DEFAULT = Path("voices_live")  # of the shelf
 MOST_PORT = 65535
 
 
@@ -31,12 +30,7 @@ def main() -> None:
     parser = make_parser(
         __doc__,
         "exp_dir",
-        exp_dir={
-            "required": False,
-            "default": DEFAULT,
-            "help": "a causal system, the name of one of the shelf, or a streaming ONNX file"
-            f" (default: {DEFAULT})",
-        },
+        exp_dir=CAUSAL_SYSTEM,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="0: any (default 8000)")

@@ -11,8 +11,9 @@ import soundfile
 
 from pitch import median_f0
 from separation.config import ROOT, load_corpus_config
-from separation.corpus.lists import SPLITS, list_path, read_list, read_sources
+from separation.corpus.lists import list_path, read_list, read_sources
 from separation.errors import RecipeError
+from separation.ranges import SPLITS
 
 SCRIPTS = ROOT / "egs" / "espeak-2mix" / "local"
 sys.path.insert(0, str(SCRIPTS))

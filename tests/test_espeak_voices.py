@@ -7,8 +7,8 @@ import pytest
 
 from pitch import median_f0
 from separation.config import ROOT
-from separation.corpus.lists import SPLITS
 from separation.errors import RecipeError
+from separation.ranges import SPLITS
 
 sys.path.insert(0, str(ROOT / "egs" / "espeak-2mix" / "local"))
 

@@ -39,6 +39,15 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(error, message, tmp_path)
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_in_place_of_a_folder_is_said(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    why = "cannot be written: a file is where its folder should be"
+    for path in (tmp_path / "out" / "a.wav", tmp_path / "out" / "b" / "a.wav"):
+        with pytest.raises(RecipeError, match=f"a.wav: {why}"), atomic_path(path):
+            pass
+    assert (tmp_path / "out").read_text() == "a file"
+
+
 def test_what_a_killed_process_left_is_swept_and_what_is_being_written_is_not(tmp_path):
     (tmp_path / ".partial-0a1b2c3d.csv").write_text("half")
     with atomic_path(tmp_path / "slow.csv") as slow:

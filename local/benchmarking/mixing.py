@@ -18,8 +18,9 @@ from scipy.signal import lfilter, resample_poly
 from separation.corpus.drawing import make_lists
 from separation.corpus.layout import Corpus
 from separation.corpus.levels import active_level
-from separation.corpus.lists import SPLITS, ListLine, Utterance, read_split, write_lists
+from separation.corpus.lists import ListLine, Utterance, read_split, write_lists
 from separation.corpus.mixing import mix_split
+from separation.ranges import SPLITS
 from separation.report.tables import markdown
 
 RECORDED_RATE = 16000

@@ -126,7 +126,11 @@ def save_resolved(conf: Conf, path: Path) -> None:
 
 
 def read_yaml(path: Path) -> Conf:
-    """Read a YAML file that holds a mapping."""
+    """Read a YAML file that holds a mapping.
+
+    Raises:
+        RecipeError: no such file, not YAML, or something else in it.
+    """
     content = _parse_yaml(read_text(path), str(path))
     if content is None:
         return {}

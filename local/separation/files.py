@@ -153,13 +153,20 @@ def exclusive(folder: Path, doing: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Turn what goes wrong in a block that writes ``path`` into a line that names it."""
+    """Turn what goes wrong in a block that writes ``path`` into a line that names it.
+
+    Raises:
+        RecipeError: the block could not write.
+    """
     try:
         yield
     except OSError as error:
         if error.errno is None:  # not of the file system: those of requests are OSErrors too
             raise
-        raise RecipeError(f"{path}: cannot be written: {error.strerror}") from error
+        # What these say of the folder would be read as said of the file.
+        in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
+        why = "a file is where its folder should be" if in_the_way else error.strerror
+        raise RecipeError(f"{path}: cannot be written: {why}") from error
     except UnicodeEncodeError as error:  # of a file name that is not UTF-8
         raise RecipeError(f"{path}: cannot be written: {error.object!r} is not UTF-8") from error
     except RuntimeError as error:  # of libsndfile and of Torch

@@ -3,10 +3,10 @@
 
 const CACHE = "separation";
 const FILES = [
-  "./", "arrays.js", "icon.svg", "index.html", "input.js", "level.js", "missing.js", "model.json",
-  "model.onnx", "ort-wasm-simd-threaded.wasm", "ort.wasm.bundle.min.mjs", "page.js", "player.js",
-  "resampler.js", "separator.js", "spectrogram.js", "style.css", "track.js", "wav.js", "words.js",
-  "worker.js", "worklet.js",
+  "./", "arrays.js", "colours.css", "icon.svg", "index.html", "input.js", "level.js", "missing.js",
+  "model.json", "model.onnx", "ort-wasm-simd-threaded.wasm", "ort.wasm.bundle.min.mjs", "page.js",
+  "player.js", "resampler.js", "separator.js", "spectrogram.js", "style.css", "track.js", "wav.js",
+  "words.js", "worker.js", "worklet.js",
 ];
 const addresses = new Set(FILES.map((name) => new URL(name, registration.scope).href));
 

@@ -91,6 +91,7 @@ def test_ctrl_c_and_kill_close_the_files_whole(experiment, tmp_path, number):
         (["-o", "out", "--simulate", "talk.wav", "--frames_per_call", "0"], "0: 1 or more"),
         (["-o", "out", "--simulate", "talk.wav", "--threads", "0"], "--threads 0: 1 or more"),
         (["-o", "out", "--simulate", "talk.wav", "--source", "3"], "--source 3: from 0"),
+        (["-o", "talk.wav", "--simulate", "talk.wav"], "a file is where its folder should be"),
         (["-o", "out", "--exp_dir", "nowhere"], "nowhere: neither a folder nor a model"),
     ],
 )
@@ -110,7 +111,7 @@ def test_a_network_that_is_not_causal_is_refused(run, experiment, tmp_path):
     soundfile.write(tmp_path / "talk.wav", signal_of(800), 8000)
     options = ("--simulate", tmp_path / "talk.wav", "-o", tmp_path / "out")
     status, _ = run(*options)
-    assert status.startswith("error: not causal: ")
+    assert status.startswith(f"error: {experiment}: not causal: ")
     assert status.endswith("; --lookahead_ms 1000 lets it wait for what follows")
     assert run(*options, "--lookahead_ms", "0")[0] == "error: --lookahead_ms 0: 1 or more"
     assert not (tmp_path / "out").exists()
@@ -127,11 +128,11 @@ def test_a_network_that_is_not_causal_waits_for_what_follows(run, experiment, tm
         assert soundfile.info(tmp_path / "out" / f"talk_s{number}.wav").frames == 12_345
 
 
-def test_a_causal_network_needs_no_lookahead(run, tmp_path):
+def test_a_causal_network_needs_no_lookahead(run, experiment, tmp_path):
     soundfile.write(tmp_path / "talk.wav", signal_of(800), 8000)
     options = ("--simulate", tmp_path / "talk.wav", "-o", tmp_path / "out")
     status, _ = run(*options, "--lookahead_ms", "500")
-    assert status == "error: --lookahead_ms is for systems that are not causal; this one is"
+    assert status == f"error: --lookahead_ms is for systems that are not causal; {experiment} is"
 
 
 @pytest.fixture

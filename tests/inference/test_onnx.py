@@ -208,3 +208,11 @@ def test_files_of_others_and_damaged_ones_are_named(tmp_path):
     assert not content.metadata_props
     with pytest.raises(RecipeError, match="a.onnx: not written by local/export.py"):
         load_onnx(path)
+
+
+def test_a_network_that_cannot_stream_is_named(run, experiment, tmp_path):
+    save_model(small_network("small"), experiment / "best_model.pth")
+    options = ("--kind", "streaming", "-o", tmp_path / "new" / "a.onnx")
+    status, _ = run(export, "--exp_dir", experiment, *options)
+    assert status.startswith(f"error: {experiment}: not causal: ")
+    assert not (tmp_path / "new").exists()

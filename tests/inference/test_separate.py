@@ -219,9 +219,11 @@ def test_a_network_that_gives_nan_writes_nothing(run, tmp_path):
 
 
 def test_names_that_would_overwrite(tmp_path):
-    inputs = [tmp_path / "x" / "a.wav", tmp_path / "y" / "a.flac"]
-    with pytest.raises(RecipeError, match=r"x/a.wav and .*y/a.flac: one name"):
+    inputs = [tmp_path / "x" / "a.wav", tmp_path / "y" / "a.wav"]
+    with pytest.raises(RecipeError, match=r"x/a.wav and .*y/a.wav: one name"):
         output_paths(inputs, tmp_path, 2)
+    of_two = output_paths([tmp_path / "a.wav", tmp_path / "a.flac"], tmp_path, 1)
+    assert of_two == [[tmp_path / "a_s1.wav"], [tmp_path / "a_s1.flac"]]
     with pytest.raises(RecipeError, match=r"a_s2.wav: an input that would be overwritten"):
         output_paths([tmp_path / "a.wav", tmp_path / "a_s2.wav"], tmp_path, 2)
 

@@ -15,10 +15,11 @@ from separation.corpus.problems import Problems
 from separation.report import media as media_module
 from separation.report.listening import Listening, choose, find_examples, loudest
 from separation.report.media import Media
-from separation.report.page import SystemPage, write_page
+from separation.report.page import STYLES, SystemPage, write_page
 from separation.report.plots import spectrogram, subsets
 from separation.report.rows import table_rows, with_published
 from separation.report.tables import load_results
+from separation.tree import ROOT
 
 
 def text_of(results_dir, systems, tmp_path):
@@ -236,3 +237,21 @@ def test_the_page_of_many_mixtures_is_small(results_dir, tmp_path):
     assert len(page) < 1_000_000
     dots = re.findall(r'class="dots c\d" d="(M[^"]+)"', page)
     assert sum(path.count("h0") for path in dots) >= 30000
+
+
+WEB = ROOT / "local" / "web"
+
+
+@pytest.mark.parametrize("paths", [STYLES, (WEB / "colours.css", WEB / "style.css")])
+def test_every_colour_of_a_page_is_defined_in_both_themes(paths):
+    text = "".join(path.read_text(encoding="utf-8") for path in paths)
+    used = set(re.findall(r"var\((--[a-z0-9-]+)\)", text))
+    defined = re.findall(r"(--[a-z0-9-]+):", text)
+    assert {"--page", "--text", "--accent"} <= used
+    assert used - {"--c"} <= set(defined)  # --c: one of the colours of curves
+    assert {name for name in used - {"--c"} if defined.count(name) != 2} == set()
+
+
+def test_the_page_has_all_its_styles(results_dir, tmp_path):
+    page = text_of(results_dir, [], tmp_path)
+    assert all(path.read_text(encoding="utf-8") in page for path in STYLES)

@@ -29,11 +29,11 @@ from sentences import draw_sentences
 from separation.config import Conf
 from separation.corpus.audio import write_int16
 from separation.corpus.drawing import make_lists
-from separation.corpus.lists import SPLITS, Utterance, write_lists
+from separation.corpus.lists import Utterance, write_lists
 from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
 from separation.files import atomic_path
-from separation.ranges import numbers_of_sources
+from separation.ranges import SPLITS, numbers_of_sources
 from separation.stages import data_stage
 from voices import Voice, draw_voices
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from separation.process import run_command  # isort: split
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 
+from separation.arguments import make_parser
 from separation.files import atomic_path
 from separation.report.tables import load_results, markdown
 
@@ -17,9 +17,9 @@ COLUMNS = ["system", "SI-SDRi tt", "each seed", "SI-SDRi tr", "parameters", "GMA
 
 def main() -> None:
     """Parse the command line, write RESULTS.md beside the results, print it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results_dir", type=Path)
-    parser.add_argument("title")
+    parser = make_parser(__doc__)
+    parser.add_argument("results_dir", type=Path, help="folder of the result files")
+    parser.add_argument("title", help="of the table")
     arguments = parser.parse_args()
     results = load_results(arguments.results_dir)
     text = "\n\n".join(

@@ -17,11 +17,11 @@ from tqdm import tqdm
 from separation.config import Conf
 from separation.corpus.audio import read_audio
 from separation.corpus.layout import Corpus
-from separation.corpus.lists import SPLITS
 from separation.corpus.manifest import read_manifest, shared_speakers, write_manifests
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.process import parallel
+from separation.ranges import SPLITS
 from separation.stages import data_stage
 
 INT16 = 2.0**15

@@ -11,13 +11,13 @@ import pandas as pd
 
 from librimix import MIXTURES, SIZES, find_folder, read_genders, read_mixtures
 from separation.config import Conf
-from separation.corpus.lists import SPLITS, Utterance, write_lists
+from separation.corpus.lists import Utterance, write_lists
 from separation.corpus.ownership import Made, check_apart
 from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_sources, link_sources
 from separation.errors import RecipeError
 from separation.files import atomic_path
-from separation.ranges import the_number_of_sources
+from separation.ranges import SPLITS, the_number_of_sources
 from separation.stages import data_stage
 
 

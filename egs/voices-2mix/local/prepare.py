@@ -11,13 +11,13 @@ from pathlib import Path
 from groups import Group, find_groups, language_of
 from separation.config import Conf
 from separation.corpus.drawing import make_lists, split_speakers
-from separation.corpus.lists import SPLITS, Utterance, write_lists
+from separation.corpus.lists import Utterance, write_lists
 from separation.corpus.ownership import check_apart
 from separation.corpus.problems import Problems
 from separation.corpus.recordings import place_recordings, possible_paths
 from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
-from separation.ranges import numbers_of_sources
+from separation.ranges import SPLITS, numbers_of_sources
 from separation.stages import data_stage
 
 

@@ -10,14 +10,13 @@ import soundfile
 from joblib import delayed
 from tqdm import tqdm
 
-from separation.corpus.audio import audio_info
+from separation.corpus.audio import SHORTEST, audio_info
 from separation.errors import RecipeError
 from separation.files import atomic_path
 from separation.process import parallel
 from sphere import checksum, decode, is_sphere, read_header
 
 SAMPLE_RATE = 16000  # of WSJ0
-SHORTEST = 0.1  # seconds
 
 
 @dataclass(frozen=True)

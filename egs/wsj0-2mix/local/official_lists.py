@@ -16,9 +16,10 @@ import requests
 
 from separation.corpus.drawing import MAX_GAIN_DB
 from separation.corpus.fetching import checksum, receive
-from separation.corpus.lists import SPLITS, ListLine
+from separation.corpus.lists import ListLine
 from separation.errors import RecipeError
 from separation.files import atomic_path, require_file
+from separation.ranges import SPLITS
 
 LARGEST = 1 << 26  # bytes of a list; the official ones have 2.5 million
 PATTERN = re.compile(r"wsj0/si_(tr_s|dt_05|et_05)/(\w{3})/\2\w{5}\.wav", re.ASCII)

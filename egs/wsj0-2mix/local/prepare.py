@@ -16,7 +16,6 @@ from microphone import check_levels
 from official_lists import check_official, gather
 from separation.config import Conf
 from separation.corpus.lists import (
-    SPLITS,
     ListLine,
     Utterance,
     check_speakers,
@@ -29,7 +28,7 @@ from separation.corpus.problems import Problems
 from separation.corpus.starting import begin_sources
 from separation.errors import RecipeError
 from separation.files import atomic_path
-from separation.ranges import the_number_of_sources
+from separation.ranges import SPLITS, the_number_of_sources
 from separation.stages import data_stage
 from speakers import read_genders, speaker_of
 

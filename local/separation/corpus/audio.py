@@ -17,6 +17,8 @@ import soxr
 from separation.errors import RecipeError
 from separation.files import atomic_path, require_file
 
+SHORTEST = 0.1  # seconds of a recording that is mixed; in less there is no level to measure
+
 
 @dataclass(frozen=True)
 class AudioInfo:
@@ -57,7 +59,7 @@ def audio_info(path: str | Path) -> AudioInfo:
         with quiet_decoder(path):
             info = soundfile.info(os.fsencode(path))
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
-        raise RecipeError(f"{path}: cannot be read as audio") from error
+        raise RecipeError(f"{path}: cannot be read as audio; wav, flac, ogg and mp3 can") from error
     return AudioInfo(info.frames, info.samplerate, info.channels, info.format, info.subtype)
 
 
@@ -111,7 +113,11 @@ def read_audio(path: str | Path, sample_rate: int | None = None) -> np.ndarray:
 
 
 def load_resampled(path: str | Path, sample_rate: int) -> np.ndarray:
-    """Read a mono file of any rate and resample it to ``sample_rate`` Hz (soxr, VHQ)."""
+    """Read a mono file of any rate as ``(time,)`` at ``sample_rate`` Hz (soxr, VHQ).
+
+    Raises:
+        RecipeError: as :func:`read_audio`.
+    """
     info = audio_info(path)
     samples = read_audio(path)
     if info.sample_rate == sample_rate:
@@ -126,7 +132,7 @@ def write_int16(path: str | Path, samples: np.ndarray, sample_rate: int) -> None
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
-    """16-bit samples, round(2^15 x), clipped."""
+    """Samples of full scale 1 as 16-bit ones of the same shape, round(2^15 x), clipped."""
     return np.clip(np.round(samples * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
 
 

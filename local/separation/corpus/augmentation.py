@@ -76,7 +76,7 @@ class Augmentation:
         """Draw the effects on the sources of a mixture.
 
         Args:
-            lengths: of the sources, samples.
+            lengths: of the sources in samples, ``(source,)``.
             rng: where the numbers come from; as many are drawn whatever the settings are.
         """
         n = len(lengths)

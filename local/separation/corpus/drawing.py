@@ -9,8 +9,9 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 
-from separation.corpus.lists import SPLITS, ListLine, Utterance
+from separation.corpus.lists import ListLine, Utterance
 from separation.errors import RecipeError
+from separation.ranges import SPLITS
 
 MAX_GAIN_DB = 2.5
 

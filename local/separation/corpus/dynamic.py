@@ -273,10 +273,10 @@ class Mixer:
 
 
 def cubic(four: Sequence[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    """Value ``x`` of the way between the second and the third of four samples in a row.
+    """Value ``x`` of the way, 0 to 1, between the second and the third of four samples in a row.
 
     Catmull and Rom's cubic goes through the samples, and is as steep there as the line between
-    their neighbours.
+    their neighbours. All tensors are of one shape, and so is the value.
     """
     before, here, after, later = four
     third = 1.5 * (here - after) + 0.5 * (later - before)

@@ -21,7 +21,6 @@ from separation.errors import RecipeError
 from separation.files import atomic_path, check_name, read_text
 from separation.tables import SOURCES, read_table
 
-SPLITS = ("tr", "cv", "tt")
 ABSURD_GAIN_DB = 100.0  # of a list: beyond it 16 bits hold nothing of one of the sources
 
 
@@ -207,7 +206,15 @@ def read_list(path: Path, n_src: int, problems: Problems | None = None) -> list[
 
 
 def parse_line(text: str, where: str) -> ListLine:
-    """Parse one line of a list; ``where`` names it in errors."""
+    """Parse one line of a list.
+
+    Args:
+        text: of the line.
+        where: file and line, for errors.
+
+    Raises:
+        RecipeError: it is not ``path gain path gain ...``.
+    """
     words = text.split()
     if len(words) < 2 or len(words) % 2:
         raise RecipeError(f"{where}: {len(words)} columns; needed are 'path gain path gain ...'")

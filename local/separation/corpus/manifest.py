@@ -20,14 +20,15 @@ from tqdm import tqdm
 from separation.corpus.audio import read_audio
 from separation.corpus.completeness import check_expected
 from separation.corpus.layout import Corpus
-from separation.corpus.lists import SPLITS, ListLine, Utterance, read_sources, read_split
+from separation.corpus.lists import ListLine, Utterance, read_sources, read_split
 from separation.corpus.ownership import Made
 from separation.corpus.problems import Problems
-from separation.corpus.starting import begin_manifests
+from separation.corpus.starting import FINGERPRINT_FILE, begin_manifests
 from separation.corpus.wav16 import read_wav16
 from separation.errors import RecipeError
 from separation.files import atomic_path, require_file
 from separation.process import parallel
+from separation.ranges import SPLITS
 from separation.tables import manifest_columns, read_table
 
 BATCH = 32  # mixtures handed to a process at a time
@@ -46,7 +47,7 @@ def make_manifests(
 
     Checked: every file exists, rates and lengths agree, the sources add up to the mixture to 16-bit
     accuracy, no source is silent, no id is there twice, no speaker is in both tr and tt, and what
-    the corpus demands of the whole (:func:`separation.corpus.expected.check_expected`).
+    the corpus demands of the whole (:func:`.completeness.check_expected`).
 
     Args:
         corpus: mixed by stage 1.
@@ -91,7 +92,7 @@ def write_manifests(tables: dict[str, pd.DataFrame], corpus: Corpus, fingerprint
             scores.unlink(missing_ok=True)  # of mixtures that may be others now
         with atomic_path(corpus.manifest(split)) as temporary:
             table.to_csv(temporary, index=False)
-    with atomic_path(corpus.wav_dir / "fingerprint.txt") as temporary:
+    with atomic_path(corpus.wav_dir / FINGERPRINT_FILE) as temporary:
         temporary.write_text(f"{fingerprint}\n", encoding="utf-8")
 
 
@@ -205,7 +206,7 @@ def read_fingerprint(wav_dir: Path) -> str:
     Raises:
         RecipeError: the file holds something else.
     """
-    path = wav_dir / "fingerprint.txt"
+    path = wav_dir / FINGERPRINT_FILE
     if not os.path.lexists(path):
         return ""
     require_file(path, "stage 2 makes it")

@@ -21,7 +21,7 @@ import numpy as np
 from joblib import delayed
 from tqdm import tqdm
 
-from separation.corpus.audio import audio_info, read_audio
+from separation.corpus.audio import SHORTEST, audio_info, read_audio
 from separation.corpus.layout import Corpus
 from separation.corpus.levels import active_level, known_levels
 from separation.corpus.lists import ListLine, read_split
@@ -34,7 +34,6 @@ from separation.process import parallel
 
 PEAK = 0.9
 LEVEL_RATE = 8000  # Hz; the official levels, also those of 16 kHz mixtures
-SHORTEST = 0.1  # seconds of a recording
 CACHE = ".mixing-"  # what the folder's name begins with; below the corpus, while it is mixed
 BATCH = 16  # recordings or mixtures handed to a process at a time
 

@@ -22,13 +22,18 @@ import soundfile
 from joblib import delayed
 from tqdm import tqdm
 
-from separation.corpus.audio import audio_info, quiet_decoder, read_channels, write_int16
+from separation.corpus.audio import (
+    SHORTEST,
+    audio_info,
+    quiet_decoder,
+    read_channels,
+    write_int16,
+)
 from separation.errors import RecipeError
 from separation.files import check_name, read_text
 from separation.process import parallel
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-SHORTEST = 0.1  # seconds
 MP3_FRAME = 1152  # samples
 LONGEST_NAME = 70  # bytes; a mixture's file name has up to three of them
 
@@ -119,11 +124,7 @@ def read_genders(folder: Path, speakers: set[str]) -> dict[str, str]:
 
 def possible_paths(recordings: list[Recording]) -> set[str]:
     """Paths below the corpus that :func:`place_recording` may give to recordings."""
-    return {
-        f"sources/{recording.stem}{suffix}"
-        for recording in recordings
-        for suffix in (recording.source.suffix.lower(), ".wav")
-    }
+    return {f"sources/{name}" for recording in recordings for name in recording.names}
 
 
 def place_recordings(

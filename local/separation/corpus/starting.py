@@ -11,13 +11,14 @@ import io
 import os
 from pathlib import Path
 
-from separation.corpus.lists import SPLITS, read_sources
+from separation.corpus.lists import read_sources
 from separation.corpus.ownership import Made, in_the_way
 from separation.errors import RecipeError
 from separation.files import read_text
+from separation.ranges import SPLITS
 
 SOURCES = "sources.csv"
-FINGERPRINT = "fingerprint.txt"
+FINGERPRINT_FILE = "fingerprint.txt"
 
 
 def begin_sources(data_dir: Path, recordings: Path | None = None) -> Made:
@@ -71,7 +72,7 @@ def begin_split(data_dir: Path, folder: Path, wanted: set[str]) -> tuple[Made, s
     if not Made.known(folder):
         # Stage 0 of such a version: its stage 1 may have been killed before there was a manifest.
         earlier = set() if Made.known(data_dir) else set(wanted)
-        if (folder.parent / FINGERPRINT).is_file():
+        if (folder.parent / FINGERPRINT_FILE).is_file():
             earlier |= _mixtures(folder)
     made = Made(folder, earlier)
     stale = made.names - wanted
@@ -86,8 +87,8 @@ def begin_manifests(wav_dir: Path) -> None:
     Raises:
         RecipeError: one of them is there and is not the recipe's.
     """
-    names = [*(f"{split}.csv" for split in SPLITS), FINGERPRINT]
-    Made(wav_dir, names if (wav_dir / FINGERPRINT).is_file() else ()).claim(names)
+    names = [*(f"{split}.csv" for split in SPLITS), FINGERPRINT_FILE]
+    Made(wav_dir, names if (wav_dir / FINGERPRINT_FILE).is_file() else ()).claim(names)
 
 
 def _earlier(data_dir: Path, recordings: Path | None) -> set[str]:

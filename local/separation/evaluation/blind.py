@@ -50,7 +50,8 @@ def activities(mixture: np.ndarray, estimates: np.ndarray, sample_rate: int) -> 
 def correlation(estimates: np.ndarray) -> float:
     """Largest absolute correlation of the waveforms of two outputs, from 0 to 1.
 
-    High where one speaker is in both. NaN with fewer than two outputs, or a constant one.
+    High where one speaker is in both. NaN with fewer than two outputs, or a constant one. Outputs
+    are ``(source, time)``.
     """
     if len(estimates) < 2:
         return float("nan")

@@ -148,9 +148,14 @@ def measure(references: np.ndarray, estimates: np.ndarray, sample_rate: int) -> 
 def count_exchanges(references: np.ndarray, estimates: np.ndarray, window: int) -> int:
     """How often the order that fits best changes, from one window that tells to the next.
 
-    In each window of that many samples, orders are compared by the energy that estimates have in
-    common with the references at their places, to the energy of all estimates there. Windows in
-    which the best order is no more than 0.2 better than the next one are passed over.
+    In each window, orders are compared by the energy that estimates have in common with the
+    references at their places, to the energy of all estimates there. Windows in which the best
+    order is no more than 0.2 better than the next one are passed over.
+
+    Args:
+        references: ``(source, time)``.
+        estimates: ``(source, time)``.
+        window: samples.
     """
     orders = list(permutations(range(len(references))))
     last, exchanges = None, 0

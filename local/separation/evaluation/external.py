@@ -72,8 +72,7 @@ def find_estimates(
             path = Path(place) / name
             if fits.fullmatch(path.relative_to(folder).as_posix()) and path not in expected:
                 raise RecipeError(
-                    f"{path}: an estimate that no mixture has; remove it, or give the manifest"
-                    " that it belongs to"
+                    f"{path}: an estimate that no mixture has; remove it, or give its mixture, too"
                 )
     return paths
 

@@ -47,7 +47,7 @@ def stoi_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) ->
 
 
 def estoi_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-    """ESTOI (Jensen and Taal, 2016), which follows modulated interferers better than STOI.
+    """ESTOI, 0 to 1 (Jensen and Taal, 2016), which follows modulated interferers better than STOI.
 
     Arguments and errors are those of :func:`stoi_score`.
     """
@@ -65,8 +65,8 @@ def estoi_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -
 def pesq_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
     """PESQ as MOS-LQO: narrow band (P.862.1) at 8 kHz, wide band (P.862.2) at 16 kHz.
 
-    A signal of more than 20 s is scored in equal pieces of at most that, and their mean is taken;
-    pieces in which the reference says nothing are left out.
+    Signals are ``(time,)``. One of more than 20 s is scored in equal pieces of at most that, and
+    their mean is taken; pieces in which the reference says nothing are left out.
 
     Raises:
         MetricError: no speech found, too short, another rate.

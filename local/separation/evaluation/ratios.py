@@ -22,19 +22,19 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
 
 
 def snr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Plain signal-to-noise ratio in dB; it depends on the scale of the estimate."""
+    """SNR of an estimate, both ``(time,)``, in dB; it depends on the level of the estimate."""
     return _decibel(reference, estimate - reference)
 
 
 def mse(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Mean squared error, with full scale 1; it depends on the levels of both."""
+    """Mean squared error of signals ``(time,)``, full scale 1; it depends on the levels of both."""
     return float(np.mean((reference - estimate) ** 2))
 
 
 def sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     """BSS Eval's SDR in dB, with its 512-tap distortion filter (Vincent et al., 2006).
 
-    Computed by fast_bss_eval (Scheibler, 2021); agrees with mir_eval.
+    Of signals ``(time,)``, computed by fast_bss_eval (Scheibler, 2021); agrees with mir_eval.
 
     Raises:
         MetricError: the equations of the filter have no solution.

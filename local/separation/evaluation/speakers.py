@@ -151,7 +151,11 @@ def choose_rule(
 
 
 def choose_stop_rule(exp_dir: Path, corpus: Corpus, device: str | torch.device = "cpu") -> str:
-    """Choose the rule on cv, and keep it with the experiment; returns how well it counts there."""
+    """Choose the rule on cv, and keep it with the experiment; returns how well it counts there.
+
+    Raises:
+        RecipeError: an experiment of another assignment, or no manifest of cv.
+    """
     network = open_separator(exp_dir, device, n_src=str(max(2, corpus.n_src)))
     if not isinstance(network, RecursiveSeparator):
         raise RecipeError(f"{exp_dir}: not of training.assignment one_and_rest")

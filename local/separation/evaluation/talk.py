@@ -36,7 +36,10 @@ def describe(references: np.ndarray, estimates: np.ndarray, sample_rate: int) ->
 
 
 def level_difference(references: np.ndarray) -> float:
-    """Energy of the loudest reference over that of the quietest, in dB; NaN with a silent one."""
+    """Energy of the loudest reference over that of the quietest, dB; NaN with a silent one.
+
+    References are ``(source, time)``.
+    """
     energies = np.square(references).sum(axis=1)
     return float(10 * np.log10(energies.max() / energies.min())) if energies.all() else np.nan
 
@@ -48,7 +51,10 @@ def talking(references: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def overlap(active: np.ndarray) -> float:
-    """Share of frames with two or more sources talking, of those with any, from 0 to 1."""
+    """Share of frames with two or more sources talking, of those with any, from 0 to 1.
+
+    ``active``, ``(source, frame)``, says who talks, as :func:`talking` gives it.
+    """
     talkers = active.sum(axis=0)
     return float((talkers >= 2).sum() / (talkers >= 1).sum()) if talkers.any() else np.nan
 

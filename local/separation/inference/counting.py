@@ -14,7 +14,7 @@ from separation.inference.recursion import StopRule, level_db
 
 STRETCH_SECONDS = 4.0
 PAUSE_DB = -20.0  # of a stretch, to the loudest: nobody speaks in it
-AGREEING = 2  # segments, where somebody speaks in as many
+AGREEING = 2  # segments that must have such a number; one, if only one has speech
 SHARE = 0.05  # of the stretches in which somebody speaks
 
 
@@ -26,7 +26,7 @@ def count_stretches(
     Args:
         passes: of :meth:`.recursion.RecursiveSeparator.separate_passes`, ``(1 + 2 passes, time)``.
         sample_rate: in Hz.
-        rule: when a rest is nothing; so are those of passes that are not there.
+        rule: when a rest is nothing; a pass that was not made left nothing.
 
     Returns:
         numbers and mean squares, ``(stretch,)`` each; the last stretch may be up to twice as long.
@@ -41,14 +41,14 @@ def count_stretches(
 
 
 def number_of(counts: Sequence[np.ndarray], energies: Sequence[np.ndarray]) -> int:
-    """The largest number of speakers that enough stretches have, or more than it.
+    """The number of speakers of a recording: the largest that enough stretches have or exceed.
 
-    Enough is one in twenty of those in which somebody speaks, if they are not all of one segment,
-    so that one odd segment does not add a speaker; of a single segment with speech it may.
+    Enough is one in twenty of those in which somebody speaks. They must be of two segments at
+    least, so that one odd segment does not add a speaker, unless only one has speech at all.
 
     Args:
-        counts: speakers in the stretches of each segment, 1 or more.
-        energies: mean squares of these stretches.
+        counts: speakers in the stretches of each segment, ``(stretch,)`` each, 1 or more.
+        energies: mean squares of these stretches, ``(stretch,)`` each.
     """
     floor = max(energy.max() for energy in energies) * 10 ** (PAUSE_DB / 10)
     pairs = zip(counts, energies, strict=True)

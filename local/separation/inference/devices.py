@@ -132,7 +132,11 @@ class Loudspeaker:
             self.chosen = None
 
     def write(self, sources: np.ndarray, mixture: np.ndarray) -> None:
-        """Play ``(source, time)``, or the mixture ``(time,)``."""
+        """Play ``(source, time)``, or the mixture ``(time,)``.
+
+        Raises:
+            RecipeError: the device is gone.
+        """
         try:
             self._stream.write(self.stereo(sources, mixture))
         except sounddevice().PortAudioError as error:

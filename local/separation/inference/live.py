@@ -18,6 +18,7 @@ import soundfile
 import soxr
 
 from separation.errors import RecipeError
+from separation.files import writing
 from separation.inference.segments import SegmentStreamer
 from separation.inference.streaming import Streamer
 
@@ -107,7 +108,7 @@ class LiveSeparator:
         return self._given(self._resampled(self.streamer.feed(self._to_model(block, False))))
 
     def flush(self) -> np.ndarray:
-        """The sources that are left."""
+        """The sources that are left, ``(source, time)``."""
         last = self.streamer.feed(self._to_model(np.zeros(0, np.float32), True))
         estimates = np.concatenate([last, self.streamer.flush()], -1)
         sources = self._resampled(estimates, last=True)
@@ -157,8 +158,9 @@ class GrowingFiles:
         with ExitStack() as stack:
             self.files = []
             for path in paths:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                file = soundfile.SoundFile(str(path), "w", rate, 1, "PCM_16", format="WAV")
+                with writing(path):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    file = soundfile.SoundFile(str(path), "w", rate, 1, "PCM_16", format="WAV")
                 self.files.append(stack.enter_context(file))
             self._open = stack.pop_all()
 
@@ -229,7 +231,7 @@ def _hand_on(sinks: Sequence[Sink], sources: np.ndarray, waiting: list[np.ndarra
 def read_blocks(
     path: Path, size: int, mixdown: bool = False, real_time: bool = False
 ) -> Iterable[np.ndarray]:
-    """Blocks of a recording as a microphone would give them.
+    """Blocks ``(time,)`` of a recording as a microphone would give them.
 
     Args:
         path: of any rate.

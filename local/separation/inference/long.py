@@ -37,7 +37,7 @@ from separation.inference.stitching import compare_seam, describe_voices, find_o
 SEGMENT_SECONDS = 24.0
 OVERLAP_SECONDS = 4.0
 MOST_SPEAKERS = 5  # whose orders are compared, each with each, at every seam
-CHECKED = "segments.json"
+PLAN_FILE = "segments.json"  # what the segments of a folder are of
 
 
 def is_long(info: AudioInfo, counts: bool = False) -> bool:
@@ -132,7 +132,7 @@ def _check_number(separator: Separator, recording: Path) -> None:
 
 def _begin(folder: Path, plan: dict[str, Any]) -> None:
     """Keep segments of a run that was killed, if they are of the same recording and network."""
-    file = folder / CHECKED
+    file = folder / PLAN_FILE
     if file.is_file() and json.loads(read_text(file)) == plan:
         return
     shutil.rmtree(folder, ignore_errors=True)

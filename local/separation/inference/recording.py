@@ -57,14 +57,14 @@ def output_paths(inputs: Sequence[Path], folder: Path, n_src: int) -> list[list[
     Raises:
         RecipeError: two inputs of one name, or an output that would replace an input.
     """
-    stems: dict[str, Path] = {}
+    named: dict[str, Path] = {}
     for path in inputs:
-        if path.stem in stems:
+        if path.name in named:
             raise RecipeError(
-                f"{stems[path.stem]} and {path}: one name, so their sources would overwrite each"
+                f"{named[path.name]} and {path}: one name, so their sources would overwrite each"
                 " other; separate them into different folders"
             )
-        stems[path.stem] = path
+        named[path.name] = path
     outputs = [
         [folder / f"{path.stem}_s{number}{path.suffix}" for number in range(1, n_src + 1)]
         for path in inputs
@@ -139,7 +139,7 @@ def open_source(path: Path, info: AudioInfo, sample_rate: int | None = None) -> 
 
 
 def to_levels(source: np.ndarray, subtype: str) -> np.ndarray:
-    """Quantise to the format's bits; libsndfile itself would scale by 32767, not 32768."""
+    """Quantise ``(time,)`` to the format's bits; libsndfile would scale by 32767, not 32768."""
     if subtype not in BITS:
         return source
     bits = BITS[subtype]

@@ -70,7 +70,7 @@ class SegmentStreamer:
         return np.concatenate(given, -1)[None]
 
     def flush(self) -> np.ndarray:
-        """End the stream, until :meth:`reset`; gives the estimates that are left."""
+        """End the stream, until :meth:`reset`; gives what is left, ``(1, source, time)``."""
         return self._separate(len(self._waiting), 0)[None]
 
     def _separate(self, count: int, kept: int) -> np.ndarray:

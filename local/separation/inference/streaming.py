@@ -36,19 +36,19 @@ class HopByHop(Protocol):
         """Forget all that was seen."""
 
     def start(self, wav: torch.Tensor) -> None:
-        """Take the samples before the first whole frame."""
+        """Take the samples before the first whole frame, ``(batch, kernel - stride)``."""
 
     def __call__(self, wav: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Separate the next hops."""
 
     def tail(self) -> torch.Tensor:
-        """Estimates after the last hop if no frame follows."""
+        """Estimates after the last hop if no frame follows, ``(batch, source, overlap)``."""
 
     def state(self) -> list[torch.Tensor]:
         """All that is kept from one call to the next."""
 
     def load_state(self, state: Sequence[torch.Tensor]) -> None:
-        """Continue from a state."""
+        """Continue from what :meth:`state` returned."""
 
 
 class Streamer:

@@ -99,7 +99,7 @@ class LookaheadConvTasNet(WholeConvTasNet):
         return super().forward_masker(tf_rep)[..., self.lookahead :]
 
     def apply_masks(self, tf_rep: torch.Tensor, est_masks: torch.Tensor) -> torch.Tensor:
-        """Masked frames, as many as there are masks."""
+        """Mask frames ``(batch, filter, frame)``, as many as there are masks."""
         return super().apply_masks(tf_rep[..., : est_masks.shape[-1]], est_masks)
 
     def get_model_args(self) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Axis:
     log: bool = False
 
     def place(self, values: float | np.ndarray) -> np.ndarray:
-        """Places of values, rounded to a tenth of a unit."""
+        """Places of values on the drawing, in their shape, rounded to a tenth of its unit."""
         scale = np.log10 if self.log else np.asarray
         low, high = scale(self.ticks[0]), scale(self.ticks[-1])
         share = (scale(values) - low) / (high - low)

@@ -145,7 +145,7 @@ def occlusion(model: nn.Module, mixture: np.ndarray, sample_rate: int) -> list[O
 def without_patches(
     mixture: np.ndarray, sample_rate: int
 ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    """Yield band and piece of each of the :data:`PATCHES`, and the mixture without it."""
+    """Yield band and piece of each of the :data:`PATCHES`, and ``(time,)`` without it."""
     window, length = round(WINDOW * sample_rate), mixture.size
     padded = np.pad(mixture.astype(np.float64), (0, max(window - length, 0)))
     stft = ShortTimeFFT(hann(window, sym=False), window // 4, sample_rate)
@@ -164,7 +164,7 @@ def without_patches(
 
 
 def loudest_moment(samples: np.ndarray, span: int) -> int:
-    """Where the ``span`` samples with the most energy begin."""
+    """First of the ``span`` samples in a row of ``(time,)`` that have the most energy."""
     energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
     return int(np.argmax(energy[span:] - energy[:-span]))
 

@@ -95,8 +95,8 @@ def field_plot(
     """Draw gradients over the distance from output to input.
 
     Args:
-        offsets: in samples, negative for the past.
-        slopes: magnitudes of the gradient there.
+        offsets: in samples, negative for the past, ``(offset,)``.
+        slopes: magnitudes of the gradient there, ``(offset,)``.
         sample_rate: in Hz.
         field: first and last offset that the convolutions reach; None: the whole utterance.
     """

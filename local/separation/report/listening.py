@@ -191,7 +191,7 @@ def listen(why: str, members: list[Kept], media: Media) -> Mixture:
 
 
 def loudest(sounds: Iterable[np.ndarray], rate: int) -> float:
-    """The level of the brightest colour that several sounds share, dB of full scale."""
+    """The level of the brightest colour that sounds ``(time,)`` share, dB of full scale."""
     peak = max(float(decibels(samples, rate).max()) for samples in sounds)
     lowest = SILENCE + SPECTROGRAM_RANGE  # else silence had another colour than the darkest
     return max(lowest, LIMIT_STEP * float(np.ceil(peak / LIMIT_STEP)))

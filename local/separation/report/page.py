@@ -1,6 +1,6 @@
 """The report as one static page: results, charts, players and a blind test.
 
-The page is ``page.html.j2`` with ``page.css`` and the scripts of :data:`SCRIPTS` put into it. It
+The page is ``page.html.j2`` with the files of :data:`STYLES` and :data:`SCRIPTS` put into it. It
 asks nothing of the network.
 """
 
@@ -24,8 +24,10 @@ from separation.report.media import Media
 from separation.report.plots import subsets
 from separation.report.rows import BAR, KINDS, table_rows, with_published
 from separation.report.tables import LEGEND, commands
+from separation.tree import ROOT
 
 HERE = Path(__file__).parent
+STYLES = (ROOT / "local" / "web" / "colours.css", HERE / "page.css")
 SCRIPTS = ("table.js", "player.js", "mixtures.js", "binomial.js", "blind.js")
 WORK = {"macs_per_second": "GMAC/s", "real_time_factor": "real-time factor"}
 
@@ -83,7 +85,7 @@ def write_page(results: pd.DataFrame, systems: list[SystemPage], path: Path) -> 
         bar=BAR,
         corpora=corpora,
         media=media,
-        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        style=Markup("".join(path.read_text(encoding="utf-8") for path in STYLES)),
         script=Markup("".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)),
     )
     media.write()

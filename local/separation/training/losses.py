@@ -228,7 +228,7 @@ def stoi(sample_rate: int) -> Pairwise:
 
 
 def pmsqe(sample_rate: int) -> Pairwise:
-    """A loss after PESQ."""
+    """PMSQE, a loss made after PESQ that has a gradient (Martin-Donas et al. 2018)."""
     return EachAlone(PMSQE(_rate_of("pmsqe", sample_rate)))
 
 

@@ -16,13 +16,13 @@ from separation.errors import RecipeError
 class SeparationSystem(System):
     """Asteroid's System for ragged batches ``(mixtures, sources, lengths)``.
 
-    Training batches may be recipes, which are mixed where the network is. A step whose gradients
-    are NaN or Inf is left out and counted; too many in a row end training.
+    A training batch may be a :class:`.MixSpec`; it is mixed where the network is. A step whose
+    gradients are NaN or Inf is left out and counted; too many in a row end training.
 
     Args:
         clip_grad_norm: largest norm of the gradients, 0 for no limit.
         max_bad_steps: NaN or Inf steps in a row that end training.
-        mixer: of recipes.
+        mixer: of batches that are a MixSpec.
         **system: as :class:`asteroid.engine.System`; the loss is one of
             :mod:`separation.training.losses`; the loaders have samplers of
             :mod:`separation.corpus.datasets`, which a resumed run tells where to continue.

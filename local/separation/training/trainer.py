@@ -111,6 +111,10 @@ class Training:
 
         Args:
             resume: continue from the newest checkpoint.
+
+        Raises:
+            RecipeError: a damaged checkpoint, a training that ended before its first validation,
+                or too many steps in a row that were not finite.
         """
         checkpoint = newest_checkpoint(self.exp_dir) if resume else None
         system, trainer, best = self.system, self.trainer, self.best
@@ -145,7 +149,11 @@ class Training:
 
 
 def train_loader(conf: Conf, corpus: Corpus) -> DataLoader:
-    """Batches of training chunks, as ``data:`` of the configuration says."""
+    """Batches of training chunks, as ``data:`` of the configuration says.
+
+    Raises:
+        RecipeError: a manifest or recordings that are missing or bad, or dynamic mixing with noise.
+    """
     data, settings = conf["data"], conf["corpus"]
     manifest = read_manifest(corpus.manifest("tr"), corpus.n_src, corpus.numbers[0])
     dataset: Dataset

@@ -192,7 +192,14 @@ def norm_forward(
 def norm_backward(
     grad: torch.Tensor, x: torch.Tensor, gamma: torch.Tensor, moments: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of what :func:`norm_forward` took, from that of the normed frames."""
+    """Gradients of what :func:`norm_forward` took, of the same shapes.
+
+    Args:
+        grad: of the normed frames, ``(batch, channel, frame)``.
+        x: as :func:`norm_forward` took it.
+        gamma: as :func:`norm_forward` took it.
+        moments: that it returned.
+    """
     of_x = empty_rows(x, x.shape[1])
     gradients = x.new_empty(*x.shape[:2], 2, dtype=torch.float64)
     shape = _Shape(*x.shape, of_x.stride(1), 1, 1, 0, torch.get_num_threads())

@@ -15,6 +15,7 @@ from asteroid.masknn import TDConvNet
 from torch import nn
 
 from separation.models.fast.native import compiled
+from separation.models.fast.stream_structures import Block, Matrix, Network, Running
 from separation.models.streaming import StreamedConv1d, StreamedCumLN, StreamingNetwork
 
 SOURCE = Path(__file__).with_name("stream.c")
@@ -131,14 +132,14 @@ class CompiledStream:
         ]
         self._streams = [self._make_stream(number) for number in range(len(samples))]
 
-    def _make_stream(self, number: int) -> _Network:
+    def _make_stream(self, number: int) -> Network:
         """A stream of the batch: the weights, and a state of its own."""
-        stream = _Network.from_buffer_copy(self._weights)
+        stream = Network.from_buffer_copy(self._weights)
         stream.norm = _running(self._network.network.masker.bottleneck[0], number)
         stream.samples = _pointer(self._samples[number])
         stream.tails = _pointer(self._tails[number])
         stream.frames = _pointer(self._waiting[number])
-        blocks = (_Block * len(self._blocks))(*self._blocks)
+        blocks = (Block * len(self._blocks))(*self._blocks)
         for block, ring, (norm, _, next_norm) in zip(
             blocks, self._rings, self._layers, strict=True
         ):
@@ -147,14 +148,14 @@ class CompiledStream:
         stream.blocks = blocks
         return stream
 
-    def _pack(self, streaming: StreamingNetwork) -> _Network:
+    def _pack(self, streaming: StreamingNetwork) -> Network:
         """Weights, sizes and room for the rows of a call, which all streams share."""
         network, masker = streaming.network, streaming.network.masker
         norm, bottleneck = masker.bottleneck
         encoder, decoder = (
             layer.get_filters()[:, 0] for layer in (network.encoder, network.decoder)
         )
-        packed = _Network(
+        packed = Network(
             encoder=self._matrix(encoder),
             bottleneck=self._matrix(*_folded(norm, bottleneck)),
             masks=self._matrix(masker.mask_net[1].weight[..., 0], masker.mask_net[1].bias),
@@ -180,10 +181,10 @@ class CompiledStream:
         packed.decoded = self._room(packed.decoder.out)
         return packed
 
-    def _pack_block(self, block: Any) -> _Block:
+    def _pack_block(self, block: Any) -> Block:
         pointwise, prelu, norm, _, next_prelu, next_norm = block.shared_block
         _, depthwise, _ = _kept_layers(block)
-        packed = _Block(
+        packed = Block(
             residual=self._matrix(*_folded(next_norm, block.res_conv)),
             gamma=self._hold(norm.gamma),
             beta=self._hold(norm.beta),
@@ -199,14 +200,14 @@ class CompiledStream:
             packed.skip = self._matrix(*_folded(next_norm, block.skip_conv))
         return packed
 
-    def _matrix(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> _Matrix:
+    def _matrix(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Matrix:
         """Weights ``(out, in)`` in panels, with zeros up to whole ones."""
         bias = torch.zeros(len(weight)) if bias is None else bias
         panel, missing = self._library.panel_width(), -len(weight) % self._library.panel_width()
         padded = nn.functional.pad(weight, (0, 0, 0, missing))
         panels = padded.unflatten(0, (-1, panel)).transpose(1, 2)
         padded_bias = nn.functional.pad(bias, (0, missing))
-        return _Matrix(self._hold(panels), self._hold(padded_bias), weight.shape[1], len(padded))
+        return Matrix(self._hold(panels), self._hold(padded_bias), weight.shape[1], len(padded))
 
     def _room(self, channels: int) -> int:
         return self._hold(torch.zeros(self._frames, channels))
@@ -246,14 +247,14 @@ def _folded(norm: Any, convolution: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return weight * norm.gamma, convolution.bias + weight @ norm.beta
 
 
-def _running(norm: StreamedCumLN, number: int) -> _Running:
+def _running(norm: StreamedCumLN, number: int) -> Running:
     """The sums that a norm keeps of a stream."""
     total, power, count = norm.kept
     numbers = count.item() * norm.gamma.numel()
-    return _Running(total[number].item(), power[number].item(), numbers)
+    return Running(total[number].item(), power[number].item(), numbers)
 
 
-def _keep_sums(norm: StreamedCumLN, sums: list[_Running]) -> None:
+def _keep_sums(norm: StreamedCumLN, sums: list[Running]) -> None:
     """Let a norm keep the sums of all streams."""
     first, square = ([[getattr(one, name)] for one in sums] for name in ("first", "square"))
     count = [[sums[0].count / norm.gamma.numel()]]
@@ -262,43 +263,3 @@ def _keep_sums(norm: StreamedCumLN, sums: list[_Running]) -> None:
 
 def _pointer(tensor: torch.Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(tensor.data_ptr())
-
-
-class _Matrix(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("panels", "bias")),
-        *((name, ctypes.c_long) for name in ("in_", "out")),
-    )
-
-
-class _Running(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_double) for name in ("first", "square", "count"))
-
-
-class _Block(ctypes.Structure):
-    _fields_ = (
-        *((name, _Matrix) for name in ("in_", "residual", "skip")),
-        *((name, ctypes.c_void_p) for name in ("gamma", "beta", "filter", "filter_bias")),
-        *((name, ctypes.c_float) for name in ("slope", "next_slope")),
-        *((name, ctypes.c_long) for name in ("taps", "dilation")),
-        ("ring", ctypes.c_void_p),
-        *((name, _Running) for name in ("norm", "next_norm")),
-    )
-
-
-class _Network(ctypes.Structure):
-    _fields_ = (
-        *((name, _Matrix) for name in ("encoder", "bottleneck", "masks", "decoder")),
-        ("blocks", ctypes.POINTER(_Block)),
-        *((name, ctypes.c_long) for name in ("n_blocks", "hidden", "filters", "sources")),
-        *(
-            (name, ctypes.c_long)
-            for name in ("kernel", "stride", "lookahead", "activation", "skips", "parts")
-        ),
-        ("mask_slope", ctypes.c_float),
-        ("seen", ctypes.c_long),
-        ("norm", _Running),
-        *((name, ctypes.c_void_p) for name in ("samples", "tails", "frames")),
-        *((name, ctypes.c_void_p) for name in ("normed", "x", "skipped", "hidden_rows")),
-        *((name, ctypes.c_void_p) for name in ("mask_rows", "masked", "decoded")),
-    )
