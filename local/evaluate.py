@@ -51,7 +51,14 @@ from separation.models.registry import build_model
 from separation.models.shelf import find_system
 from separation.provenance import commit_name
 from separation.ranges import ORACLES
-from separation.stages import Stage, evaluation_settings, lock, oracle_settings
+from separation.stages import (
+    Stage,
+    done_marker,
+    evaluation_settings,
+    lock,
+    oracle_settings,
+    read_marker,
+)
 from separation.tree import output_dir
 
 
@@ -98,7 +105,7 @@ def main() -> None:
         for split in settings["splits"]
     }
     facts = Provenance(
-        corpus=subject.corpus,
+        corpus=corpus_of(data_dir, subject.corpus),
         tag=subject.tag,
         commit=commit_name(),
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -120,6 +127,13 @@ def main() -> None:
         held.close()
     print_means(results)
     print(f"results are in {subject.results}")
+
+
+def corpus_of(data_dir: Path, corpus: str) -> str:
+    """The corpus that mixtures are of: that of the system, unless stages 0 to 2 made another's."""
+    settings = read_marker(done_marker(2, data_dir)) or {}
+    made = str(settings.get("corpus.name", corpus))
+    return corpus if corpus.startswith(made) else made
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,9 +1,12 @@
 """Result files: columns, means, subsets, and the facts about a system."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from evaluate import corpus_of
 from separation.errors import RecipeError
 from separation.evaluation.results import (
     COLUMNS,
@@ -17,6 +20,7 @@ from separation.evaluation.results import (
     write_results,
 )
 from separation.report.tables import corpus_table, load_results
+from separation.stages import done_marker
 
 FACTS = Provenance(
     corpus="toy",
@@ -163,3 +167,13 @@ def test_experiment_names():
     assert corpus_and_tag("espeak-2mix_small", "espeak-2mix") == ("espeak-2mix", "small")
     assert corpus_and_tag("my_corpus-3spk_a_b", "my_corpus") == ("my_corpus-3spk", "a_b")
     assert corpus_and_tag("elsewhere", "espeak-2mix") == ("espeak-2mix", "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("made", "named"), [("voices-2mix", "voices-2mix-3spk"), ("folder-2mix", "folder-2mix")]
+)
+def test_a_row_names_the_corpus_of_the_data(tmp_path, made, named):
+    """A system may be evaluated on data of another corpus than its own."""
+    assert corpus_of(tmp_path, "voices-2mix-3spk") == "voices-2mix-3spk"
+    done_marker(2, tmp_path).write_text(json.dumps({"corpus.name": made}))
+    assert corpus_of(tmp_path, "voices-2mix-3spk") == named
