@@ -10,9 +10,9 @@ import os
 import re
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from joblib import delayed
 from tqdm import tqdm
 
@@ -27,6 +27,9 @@ from separation.errors import RecipeError
 from separation.files import atomic_path, require_file
 from separation.process import parallel
 from separation.tables import manifest_columns, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH = 32  # mixtures handed to a process at a time
 PARTIAL = "-partial"  # ends the fingerprint of a corpus that is not whole
@@ -44,7 +47,7 @@ def make_manifests(
 
     Checked: every file exists, rates and lengths agree, the sources add up to the mixture to 16-bit
     accuracy, no source is silent, no id is there twice, no speaker is in both tr and tt, and what
-    the corpus demands of the whole (:func:`separation.corpus.expected.check_expected`).
+    the corpus demands of the whole (:func:`separation.corpus.completeness.check_expected`).
 
     Args:
         corpus: mixed by stage 1.
@@ -59,6 +62,8 @@ def make_manifests(
     Raises:
         RecipeError: names the list's line and the file that is wrong.
     """
+    import pandas as pd  # half a second, which the processes that check do without
+
     problems = problems or Problems()
     utterances = {u.path: u for u in read_sources(corpus.data_dir)}
     tables = {}
