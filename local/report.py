@@ -24,11 +24,11 @@ from separation.corpus.audio import audio_info, read_audio
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.evaluation.results import corpus_and_tag
-from separation.files import atomic_path, check_name, exclusive, first_there, visible
+from separation.files import check_name, exclusive, first_there, visible
 from separation.ranges import LOSS_UNITS, ORACLES
 from separation.report.listening import ENDINGS, find_examples
 from separation.report.page import SystemPage, write_page
-from separation.report.plots import example_plot, improvement_plot, training_curve
+from separation.report.plots import draw, example_plot, improvement_plot, training_curve
 from separation.report.tables import load_results, terminal_text, write_markdown
 from separation.tables import SCORE_FILES, SCORES, TRAINING_LOG, TRAINING_LOGS, Columns, read_table
 from separation.tree import shelf_tag, system_of
@@ -93,23 +93,19 @@ def report_system(exp_dir: Path, problems: Problems) -> SystemPage:
     examples = [] if scores is None else find_examples(exp_dir / "eval_tt", scores, problems)
     inside = read_pictures(exp_dir / "plots", problems)
     system = SystemPage(corpus, tag, scores, epochs, loss, examples, inside)
-    for plot, png in draw_plots(system).items():
-        with atomic_path(exp_dir / "plots" / f"{plot}.png") as temporary:
-            temporary.write_bytes(png)
+    draw_plots(system, exp_dir / "plots")
     return system
 
 
-def draw_plots(system: SystemPage) -> dict[str, bytes]:
-    """Draw what is kept in the experiment's folder: a PNG file each."""
+def draw_plots(system: SystemPage, folder: Path) -> None:
+    """Draw what is kept in the experiment's folder: a PNG file each, if its data changed."""
     name, scores = f"{system.corpus}, {system.tag}", system.scores
-    plots = {}
     if system.epochs is not None:
-        plots["training"] = training_curve(system.epochs, name, system.loss)
+        draw(folder / "training.png", training_curve, system.epochs, name, system.loss)
     if scores is not None and "si_sdri" in scores and scores["si_sdri"].notna().any():
-        plots["si_sdri_tt"] = improvement_plot(scores, f"{name}, tt")
+        draw(folder / "si_sdri_tt.png", improvement_plot, scores, f"{name}, tt")
     if system.examples:
-        plots["example"] = picture(system.examples[0].folder)
-    return plots
+        draw(folder / "example.png", example_plot, *signals(system.examples[0].folder))
 
 
 def read_pictures(folder: Path, problems: Problems) -> list[tuple[str, bytes]]:
@@ -132,14 +128,14 @@ def oracle_of(exp_dir: Path) -> str:
     return next((oracle for oracle in ORACLES if name.endswith(f"_{oracle}")), "")
 
 
-def picture(folder: Path) -> bytes:
-    """Draw an example that :func:`find_examples` has found."""
+def signals(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Read an example that :func:`find_examples` has found: what :func:`example_plot` is given."""
     count = len(visible(folder, "s*_estimate.wav"))
     references, estimates = (
         np.stack([read_audio(folder / f"s{i + 1}{end}") for i in range(count)]) for end in ENDINGS
     )
     mixture = folder / "mix.wav"
-    return example_plot(read_audio(mixture), references, estimates, audio_info(mixture).sample_rate)
+    return read_audio(mixture), references, estimates, audio_info(mixture).sample_rate
 
 
 def read_if_there(

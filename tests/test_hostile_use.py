@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
 import soundfile
 
+import report
 from spoiling import (
     NO_FILE,
     NO_TABLE,
@@ -19,6 +21,7 @@ from spoiling import (
     twice,
     without,
 )
+from tiny_experiment import World
 
 REPORT = ("RESULTS.md", "index.html", ".png", "plots")
 
@@ -144,18 +147,40 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize(("pattern", "spoil", "says"), DAMAGED.values(), ids=DAMAGED)
-def test_report_names_what_is_damaged_and_reports_the_rest(
-    world, run, pattern, spoil, says, tmp_path
-):
+@pytest.fixture(scope="session")
+def made_and_reported(made, tmp_path_factory):
+    """A world with a second system, ``good``, and the plots of both, which stay where they can."""
+    world = World(tmp_path_factory.mktemp("reported") / "world")
+    shutil.copytree(made.root, world.root)
     good = world.root / "results" / "espeak-2mix_good.csv"
     good.write_text(world.results.read_text().replace(",small,", ",good,"))
     shutil.copytree(world.exp_dir, world.exp_dir.with_name("espeak-2mix_good"))
+    with mock.patch("sys.argv", ["report.py", *map(str, reporting(world))]):
+        report.main()
+    for name in ("RESULTS.md", "index.html"):
+        (world.root / "results" / name).unlink()
+    return world
+
+
+@pytest.fixture
+def reported(made_and_reported, tmp_path):
+    shutil.copytree(made_and_reported.root, tmp_path / "world")
+    return World(tmp_path / "world")
+
+
+def reporting(world):
+    return ["--results_dir", world.root / "results", "--exp_root", world.root / "exp"]
+
+
+@pytest.mark.parametrize(("pattern", "spoil", "says"), DAMAGED.values(), ids=DAMAGED)
+def test_report_names_what_is_damaged_and_reports_the_rest(
+    reported, run, pattern, spoil, says, tmp_path
+):
+    world = reported
     (path,) = world.root.glob(pattern)
     spoil(path)
     before = everything(tmp_path)
-    arguments = ["--results_dir", world.root / "results", "--exp_root", world.root / "exp"]
-    status, line, named = run("report", arguments)
+    status, line, named = run("report", reporting(world))
     assert (status, len(named)) == (1, 1), named
     assert "1 problem" in line
     for words in (path.name, *says.split(" ... ")):
@@ -169,20 +194,19 @@ def test_report_names_what_is_damaged_and_reports_the_rest(
     assert [p for p in after if p not in before and not p.name.endswith(REPORT)] == []
 
 
-def test_leftovers_of_killed_runs_are_no_results(world, run):
+def test_leftovers_of_killed_runs_are_no_results(reported, run):
+    world = reported
     for name in (".partial-abcd1234.csv", ".partial-x.csv", ".hidden.csv"):
         (world.root / "results" / name).write_text("half")
     (world.root / "exp" / ".hidden").mkdir()
     (world.root / "exp" / ".hidden" / "conf.yaml").write_text("half")
-    arguments = ["--results_dir", world.root / "results", "--exp_root", world.root / "exp"]
-    assert run("report", arguments) == (0, "", [])
+    assert run("report", reporting(world)) == (0, "", [])
 
 
 def test_an_experiment_whose_name_has_a_backslash_is_named(world, run):
     """It is a separator elsewhere, so no name of a file may have one."""
     world.exp_dir.rename(world.exp_dir.with_name("a\\b"))
-    results, experiments = world.root / "results", world.root / "exp"
-    status, line, others = run("report", ["--results_dir", results, "--exp_root", experiments])
+    status, line, others = run("report", reporting(world))
     assert status == 1 and "1 problems" in line
     assert any("leads to another folder, so it cannot name a file" in text for text in others)
 
@@ -199,14 +223,14 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("tag", HOSTILE)
-def test_names_are_shown_as_they_are(world, run, tag):
+def test_names_are_shown_as_they_are(reported, run, tag):
+    world = reported
     text = world.results.read_text()
     quoted = f'"{tag}"'
     world.results.write_text(text.replace(",small,", f",{quoted},"))
     if "/" not in tag:
         world.exp_dir.rename(world.exp_dir.with_name(f"espeak-2mix_{tag}"))
-    arguments = ["--results_dir", world.root / "results", "--exp_root", world.root / "exp"]
-    assert run("report", arguments) == (0, "", [])
+    assert run("report", reporting(world)) == (0, "", [])
     page = (world.root / "results" / "index.html").read_text()
     assert page.count("<script") == 1  # its own
     table = (world.root / "results" / "RESULTS.md").read_text()

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import inf, isfinite
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from separation.errors import RecipeError
 from separation.files import name_problem, require_file
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 INFINITE = re.compile(r"[+-]?inf")
@@ -139,6 +141,8 @@ def read_table(path: Path, columns: Columns, advice: str = "") -> pd.DataFrame:
     Raises:
         RecipeError: names the file, the line and the column of the first mistake.
     """
+    import pandas as pd  # half a second, which processes that only mix or check do without
+
     require_file(path, advice)
     ending = f"; {advice}" if advice else ""
     try:
@@ -190,6 +194,8 @@ def _rule(name: str, columns: Columns) -> Column:
 
 
 def _series(path: Path, name: str, rule: Column, lines: list[int], cells: list[str]) -> pd.Series:
+    import pandas as pd
+
     seen: set[str] = set()
     values = []
     for line, cell in zip(lines, cells, strict=True):

@@ -8,10 +8,14 @@ import pytest
 import torch
 from asteroid.masknn.norms import ChanLN, CumLN
 from asteroid.models import ConvTasNet
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from separation.config import ROOT, load_config
 from separation.errors import RecipeError
 from separation.models.registry import build_model, load_model, save_model
+from separation.models.weights import Undrawn
+from small_networks import SMALL as SIZES
+from small_networks import small_conf
 
 SMALL = ["net_conf.N=16", "net_conf.B=8", "net_conf.H=12", "net_conf.X=2", "net_conf.R=1"]
 
@@ -204,3 +208,32 @@ def test_a_bad_model_file_is_named_with_the_remedy(tmp_path, package, bad, says)
 def test_no_model_file_is_named(tmp_path):
     with pytest.raises(RecipeError, match=r"best_model.pth: no such file; train first"):
         load_model(tmp_path)
+
+
+class Draws(TorchDispatchMode):
+    """On which devices normal numbers were drawn."""
+
+    def __init__(self):
+        super().__init__()
+        self.devices = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.normal_.default:
+            self.devices.append(args[0].device.type)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("tag", [tag for tag in SIZES if tag != "spectral"])  # it keeps an STFT
+def test_sizes_are_found_without_drawing_weights(tag):
+    """Which needs an import of seconds, on the device without memory."""
+    model = build_model(small_conf(tag, corpus="minilibri-2mix"))
+    arguments = model.get_model_args()
+    with torch.device("meta"), Draws() as drawn:
+        type(model)(**arguments)
+        assert set(drawn.devices) == {"meta"}  # so the test would see them
+    with torch.device("meta"), Undrawn(), Draws() as drawn:
+        state = type(model)(**arguments).state_dict()
+    assert drawn.devices == []
+    assert {k: v.shape for k, v in state.items()} == {
+        k: v.shape for k, v in model.state_dict().items()
+    }

@@ -12,7 +12,7 @@ from PIL import Image
 import report
 from report_files import example, result_file
 from separation.errors import RecipeError
-from separation.report.plots import improvement_plot, training_curve
+from separation.report.plots import example_plot, improvement_plot, training_curve
 from separation.report.tables import (
     commands,
     corpus_table,
@@ -194,10 +194,12 @@ def test_names_are_escaped(results_dir, tmp_path):
 def test_the_picture_of_an_example_is_drawn_from_its_files(tmp_path):
     example(tmp_path / "three", 0)
     (tmp_path / "three" / "s3.wav").write_bytes((tmp_path / "three" / "s1.wav").read_bytes())
-    before = len(report.picture(tmp_path / "three"))
+    before = len(example_plot(*report.signals(tmp_path / "three")))
     path = tmp_path / "three" / "s3_estimate.wav"
     path.write_bytes((tmp_path / "three" / "mix.wav").read_bytes())
-    png = report.picture(tmp_path / "three")
+    png = example_plot(*report.signals(tmp_path / "three"))
     assert png.startswith(b"\x89PNG")
-    width = [int.from_bytes(p[16:20]) for p in (report.picture(tmp_path / "three"), png)]
+    width = [
+        int.from_bytes(p[16:20]) for p in (example_plot(*report.signals(tmp_path / "three")), png)
+    ]
     assert width == [4 * 80 * 4] * 2 and before != len(png)

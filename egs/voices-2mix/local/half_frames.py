@@ -17,9 +17,9 @@ from asteroid.models import BaseModel
 from separation.arguments import make_parser
 from separation.config import load_resolved, save_resolved
 from separation.errors import RecipeError
-from separation.models.architectures.spectral import SpectralNet
 from separation.models.registry import MODEL_FILES, load_model, save_model
 from separation.models.shelf import find_system
+from separation.models.spectral import SpectralNet
 
 
 def main() -> None:

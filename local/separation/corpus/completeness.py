@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from separation.corpus.layout import Corpus
 from separation.errors import RecipeError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OWN_LISTS = 0.1  # share of the mixtures up to which lists are somebody's own, for a trial
 TOLERANCE = 1e-4  # of durations: their last sample depends on the sample rate

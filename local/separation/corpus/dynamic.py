@@ -10,7 +10,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +17,10 @@ import torch
 from joblib import delayed
 from torch.utils.data import Dataset
 
-from separation.corpus.audio import load_resampled, to_int16
 from separation.corpus.augmentation import Augmentation, Effector, Effects, stack_effects
 from separation.corpus.datasets import Batch
 from separation.corpus.layout import Corpus
-from separation.corpus.levels import active_level, read_levels
+from separation.corpus.levels import read_levels, read_with_level
 from separation.corpus.lists import Utterance
 from separation.corpus.mixing import PEAK
 from separation.errors import RecipeError
@@ -161,7 +159,7 @@ class DynamicMixing(Dataset):
         self.numbers = corpus.numbers
         known = read_levels(corpus.levels_file) if corpus.levels_file.is_file() else {}
         jobs = (
-            delayed(_decode)(sources_dir / u.path, sample_rate, known.get(u.path))
+            delayed(read_with_level)(sources_dir / u.path, sample_rate, known.get(u.path))
             for u in utterances
         )
         decoded = parallel(nj)(jobs)
@@ -282,11 +280,3 @@ def cubic(four: Sequence[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     third = 1.5 * (here - after) + 0.5 * (later - before)
     second = before - 2.5 * here + 2 * after - 0.5 * later
     return ((third * x + second) * x + 0.5 * (after - before)) * x + here
-
-
-def _decode(path: Path, sample_rate: int, level: float | None) -> tuple[np.ndarray, float]:
-    """Samples of a recording in 16 bit, and its level, measured unless stage 1 did."""
-    samples = load_resampled(path, sample_rate)
-    if level is None:
-        level = active_level(samples, sample_rate, band_pass=True)
-    return to_int16(samples), level

@@ -1,7 +1,7 @@
 """Active speech level, ITU-T P.56 (12/2011) method B: the level of speech while someone speaks.
 
-Entry points: :func:`active_level` measures it, :func:`read_levels` reads levels measured before,
-:func:`write_levels` keeps them.
+Entry points: :func:`active_level` measures it, :func:`read_with_level` does so for a file,
+:func:`read_levels` reads levels measured before, :func:`write_levels` keeps them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from separation.corpus.audio import load_resampled, to_int16
 from separation.corpus.problems import Problems
 from separation.errors import RecipeError
 from separation.files import atomic_path, read_text
@@ -70,6 +71,25 @@ def active_level(samples: np.ndarray, sample_rate: int, band_pass: bool = False)
     envelope = lfilter([(1 - pole) ** 2], smoother, np.abs(signal, out=signal))
     thresholds, times = _active_times(np.square(envelope, out=envelope), sample_rate)
     return float(10 ** (_crossing(10 * np.log10(energy / times), thresholds) / 10))
+
+
+def read_with_level(path: Path, sample_rate: int, level: float | None) -> tuple[np.ndarray, float]:
+    """Read a recording, and measure its level unless that is known.
+
+    Processes that training starts do this, and this module spares them the import of Torch.
+
+    Args:
+        path: the recording, mono.
+        sample_rate: that it is resampled to, in Hz.
+        level: measured before; None measures it.
+
+    Returns:
+        samples of shape ``(time,)`` in 16 bit, and their active level, a mean square.
+    """
+    samples = load_resampled(path, sample_rate)
+    if level is None:
+        level = active_level(samples, sample_rate, band_pass=True)
+    return to_int16(samples), level
 
 
 def read_levels(path: Path) -> dict[str, float]:

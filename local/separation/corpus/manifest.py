@@ -11,9 +11,9 @@ import os
 import re
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from joblib import delayed
 from tqdm import tqdm
 
@@ -30,6 +30,9 @@ from separation.files import atomic_path, require_file
 from separation.process import parallel
 from separation.ranges import SPLITS
 from separation.tables import manifest_columns, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH = 32  # mixtures handed to a process at a time
 PARTIAL = "-partial"  # ends the fingerprint of a corpus that is not whole
@@ -62,6 +65,8 @@ def make_manifests(
     Raises:
         RecipeError: names the list's line and the file that is wrong.
     """
+    import pandas as pd  # half a second, which the processes that check do without
+
     problems = problems or Problems()
     utterances = {u.path: u for u in read_sources(corpus.data_dir)}
     tables = {}

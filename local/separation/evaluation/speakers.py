@@ -97,7 +97,7 @@ def score_split(separator: RecursiveSeparator, table: pd.DataFrame, folder: Path
         where known, the scores of :func:`score_counted` under the number that was found, and
         ``known_si_sdri``, SI-SDRi where the true number is given.
     """
-    rule, rows = _rule_of(separator), []
+    rule, rows = separator.rule, []
     for record in tqdm(table.to_dict("records"), folder.name, unit="mixture"):
         mixture, references = read_mixture(record, separator.sample_rate)
         passes = list(islice(separator.passes(mixture), max(rule.n_max, len(references)) - 1))
@@ -263,7 +263,3 @@ def count_rows(scores: pd.DataFrame, split: str, facts: Provenance) -> pd.DataFr
 def _who(record: dict[Any, Any]) -> dict[str, str]:
     """What a row of a manifest says about the speakers."""
     return {c: record[c] for c in record if c.startswith(("speaker_", "gender_")) or c == "group"}
-
-
-def _rule_of(separator: RecursiveSeparator) -> StopRule:
-    return separator.rule or StopRule(-np.inf, separator.n_src)

@@ -26,9 +26,7 @@ from separation.files import atomic_path, read_text, writing
 from separation.inference.counting import STRETCH_SECONDS, count_stretches, number_of
 from separation.inference.recording import full_scale_factor, open_source, to_levels
 from separation.inference.recursion import (
-    KEPT_DB,
     RecursiveSeparator,
-    StopRule,
     estimates_of_number,
 )
 from separation.inference.separator import Separator
@@ -192,8 +190,7 @@ def _number(separator: Separator, files: Sequence[Path], sample_rate: int) -> in
     """Speakers of the recording, by those that are found in its segments; None: not counted."""
     if not isinstance(separator, RecursiveSeparator) or not separator.counts:
         return None
-    rule = separator.rule or StopRule(KEPT_DB, separator.n_src)
-    found = [count_stretches(np.load(file), sample_rate, rule) for file in files]
+    found = [count_stretches(np.load(file), sample_rate, separator.rule) for file in files]
     counts, energies = zip(*found, strict=True)
     return min(MOST_SPEAKERS, number_of(counts, energies))
 

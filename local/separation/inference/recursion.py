@@ -70,6 +70,7 @@ class RecursiveSeparator(Separator):
     Attributes:
         n_src: sources that it gives, at most.
         counts: whether there may be fewer.
+        rule: when to stop; at no level, where only a number was given.
 
     Raises:
         RecipeError: a network with another number of outputs, or neither rule nor number.
@@ -91,7 +92,7 @@ class RecursiveSeparator(Separator):
                 raise RecipeError("neither a stop rule nor a number of speakers")
             n_src = rule.n_max
             self.counts = True
-        self.rule, self.n_src = rule, n_src
+        self.rule, self.n_src = rule or StopRule(-np.inf, n_src), n_src
 
     def passes(self, samples: np.ndarray) -> Iterator[Pass]:
         """Yield a speaker and the rest of ``(time,)`` at the network's rate, then of that rest."""
@@ -115,7 +116,7 @@ class RecursiveSeparator(Separator):
             :func:`estimates_of_number` makes estimates of them.
         """
         samples = checked_mono(samples)
-        stop_db = min(self.rule.stop_db, KEPT_DB) if self.rule else KEPT_DB
+        stop_db = min(self.rule.stop_db, KEPT_DB)
 
         def work(own: np.ndarray) -> np.ndarray:
             kept = self._kept(own, stop_db)
@@ -136,7 +137,7 @@ class RecursiveSeparator(Separator):
 
     def _estimates(self, samples: np.ndarray) -> np.ndarray:
         """Separate ``(time,)`` at the network's rate into ``(source, time)``."""
-        stop_db = self.rule.stop_db if self.counts and self.rule else None
+        stop_db = self.rule.stop_db if self.counts else None
         return estimates_of(samples, self._kept(samples, stop_db))
 
 

@@ -87,7 +87,8 @@ def names() -> list[str]:
 
 def import_all() -> None:
     """Import all architectures and their networks, which Asteroid then knows by name."""
-    importlib.import_module("separation.models.convtasnet")
+    for name in ("convtasnet", "spectral"):
+        importlib.import_module(f"separation.models.{name}")
     for name in names():
         importlib.import_module(f"separation.models.architectures.{name}")
 

@@ -18,7 +18,7 @@ from separation.errors import RecipeError
 from separation.files import atomic_path, first_there
 from separation.models.architecture import architecture, import_all
 from separation.models.fast import speed_up
-from separation.models.weights import check_state, read_weights, summary
+from separation.models.weights import Undrawn, check_state, read_weights, summary
 from separation.models.whole import make_whole
 
 PACKAGE = {"model_name": str, "model_args": dict, "state_dict": dict}  # of a model file
@@ -67,7 +67,7 @@ def load_model(exp_dir: Path) -> BaseModel:
         network = asteroid_models.get(package["model_name"])
         if not (isinstance(network, type) and issubclass(network, BaseModel)):
             raise ValueError(f"'{package['model_name']}' is not a network")
-        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+        with torch.device("meta"), Undrawn(), warnings.catch_warnings(action="ignore"):
             wanted = network(**arguments).state_dict()  # without memory: the sizes may be absurd
         check_state(state, wanted, path, RETRAIN)
         model = network(**arguments)

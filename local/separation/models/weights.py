@@ -9,9 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from separation.errors import RecipeError
 from separation.files import require_file
+
+
+class Undrawn(TorchFunctionMode):
+    """Networks that are made under it draw no normal weights, for those that only ask sizes.
+
+    To draw these on the device ``meta`` imports TorchDynamo, two seconds of a program's start.
+    """
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call ``function``, unless it draws: then the tensor stays as it is."""
+        if function is torch.Tensor.normal_:
+            return args[0]
+        return function(*args, **(kwargs or {}))
 
 
 def read_weights(path: Path, keys: Mapping[str, type], advice: str) -> dict[str, Any]:

@@ -5,14 +5,13 @@ Every picture has its caption in it (``Description``), where stage 5 reads it.
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from separation.report.inside import MOMENT, Filters, Occlusion
-from separation.report.plots import COLOURS, SPECTROGRAM_RANGE, decibels
+from separation.report.plots import COLOURS, SPECTROGRAM_RANGE, decibels, png
 
 FLOOR = -40.0  # dB, of spectra of filters
 CHANGE_FLOOR = -60.0  # dB, of changes of an output
@@ -151,6 +150,4 @@ def _heat(
 
 
 def _png(figure: Figure, caption: str) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Description": caption})
-    return file.getvalue()
+    return png(figure, Description=caption)

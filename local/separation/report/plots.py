@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from separation.evaluation.results import subset_of
+from separation.files import atomic_path
 
 # Its first use on a machine reports, seconds later, that it looks for fonts.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
@@ -21,15 +28,43 @@ logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SPECTROGRAM_SIZE = (400, 128)  # pixels
 SPECTROGRAM_RANGE = 70.0  # dB
+CODE = Path(__file__).read_bytes() + matplotlib.__version__.encode()
 
 
-def training_curve(table: pd.DataFrame, title: str, loss: str) -> bytes:
+def draw(path: Path, plot: Callable[..., bytes], *data: Any) -> None:
+    """Draw a plot into a PNG file, unless the one there is whole and drawn by this code of this.
+
+    Args:
+        path: the file; what it was drawn from stands in it (``Source``), as a digest.
+        plot: such as :func:`training_curve`.
+        data: its arguments.
+    """
+    source = hashlib.sha256(CODE + pickle.dumps((plot.__name__, data))).hexdigest()
+    if _source_of(path) != source:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(plot(*data, Source=source))
+
+
+def _source_of(path: Path) -> str:
+    """What stands in a picture as its ``Source``; empty where there is none, or no whole one."""
+    if not path.is_file():
+        return ""
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return str(picture.info.get("Source", ""))
+    except (OSError, SyntaxError):  # what Pillow raises of a file that is no picture
+        return ""
+
+
+def training_curve(table: pd.DataFrame, title: str, loss: str, **metadata: str) -> bytes:
     """Plot loss on tr and cv and the learning rate over the epochs.
 
     Args:
         table: an experiment's ``training_log.csv``: ``epoch``, ``loss``, ``val_loss``, ``lr``.
         title: above the plot.
         loss: its name and unit.
+        metadata: texts for the PNG file.
     """
     figure = Figure(figsize=(6, 3.6), dpi=100, layout="constrained")
     axes = figure.add_subplot()
@@ -51,7 +86,7 @@ def training_curve(table: pd.DataFrame, title: str, loss: str) -> bytes:
     rates.set(ylabel="learning rate", ylim=(0, None))
     lines = [*axes.get_lines(), *rates.get_lines()]
     axes.legend(lines, [str(line.get_label()) for line in lines], fontsize="small")
-    return _png(figure)
+    return png(figure, **metadata)
 
 
 def subsets(table: pd.DataFrame) -> list[str]:
@@ -62,12 +97,13 @@ def subsets(table: pd.DataFrame) -> list[str]:
     return [name or rest for name in names]
 
 
-def improvement_plot(table: pd.DataFrame, title: str) -> bytes:
+def improvement_plot(table: pd.DataFrame, title: str, **metadata: str) -> bytes:
     """Plot SI-SDRi of every mixture: over the input SI-SDR, and as a histogram.
 
     Args:
         table: ``scores.csv`` of an evaluated split; mixtures without a value are left out.
         title: above the plot.
+        metadata: texts for the PNG file.
     """
     figure = Figure(figsize=(8, 3.6), dpi=100, layout="constrained")
     scatter, histogram = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
@@ -88,11 +124,15 @@ def improvement_plot(table: pd.DataFrame, title: str) -> bytes:
     histogram.set(xlabel="mixtures", title=f"mean {table['si_sdri'].mean():.2f} dB")
     scatter.set_title(_plain(title))
     scatter.legend(fontsize="small")
-    return _png(figure)
+    return png(figure, **metadata)
 
 
 def example_plot(
-    mixture: np.ndarray, references: np.ndarray, estimates: np.ndarray, sample_rate: int
+    mixture: np.ndarray,
+    references: np.ndarray,
+    estimates: np.ndarray,
+    sample_rate: int,
+    **metadata: str,
 ) -> bytes:
     """Draw spectrograms of a mixture, of what was separated from it, and of its sources.
 
@@ -101,6 +141,7 @@ def example_plot(
         references: shape ``(source, time)``.
         estimates: shape ``(source, time)``, in the order of the references.
         sample_rate: in Hz.
+        metadata: texts for the PNG file.
     """
     figure = Figure(figsize=(4 * (1 + len(references)), 4.6), dpi=80, layout="constrained")
     cells = figure.subplots(2, 1 + len(references), squeeze=False)
@@ -122,7 +163,7 @@ def example_plot(
             vmax=1,
         )
         axes.set(title=name, xlabel="time (s)", ylabel="frequency (kHz)")
-    return _png(figure)
+    return png(figure, **metadata)
 
 
 def spectrogram(samples: np.ndarray, sample_rate: int, top: float) -> bytes:
@@ -164,7 +205,8 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure, **metadata: str) -> bytes:
+    """The picture, with ``metadata`` in it; unlike ``savefig`` it lays out and draws only once."""
     file = io.BytesIO()
-    figure.savefig(file, format="png")
+    FigureCanvasAgg(figure).print_png(file, metadata=metadata)
     return file.getvalue()

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define EPS 1e-8 /* of Asteroid's norms, added to variances, and of its magnitudes, to powers */
-#define QUIET 1e-5f /* of architectures/spectral.py, added to magnitudes */
+#define QUIET 1e-5f /* of models/spectral.py, added to magnitudes */
 #define FRAMES 16 /* at a time, at the most */
 #define TILE 6 /* rows of a matmul whose sums fit into registers */
 #ifdef __AVX512F__
