@@ -11,6 +11,7 @@
 #define EPS 1e-8 /* of Asteroid's norms, added to variances, and of its magnitudes, to powers */
 #define QUIET 1e-5f /* of models/spectral.py, added to magnitudes */
 #define FRAMES 16 /* at a time, at the most */
+#define DEPTH 128 /* inputs of a panel at a time, whose weights stay in the first cache for all tiles */
 #define TILE 6 /* rows of a matmul whose sums fit into registers */
 #ifdef __AVX512F__
 #define WIDTH 16
@@ -62,37 +63,36 @@ struct network {
     float *normed, *x, *skipped, *hidden_rows, *mask_rows, *masked, *decoded;
 };
 
-static inline __attribute__((always_inline)) void multiply_rows(struct matrix m, long first,
-                                                                const float *x, long x_step,
-                                                                float *y, long y_step, int onto,
-                                                                const int rows)
+/* y = x W^T + bias + y of some rows and one panel; without bias where it is NULL, without y unless
+ * onto. */
+static inline __attribute__((always_inline)) void multiply_rows(const float *panel, long depth,
+                                                                const float *bias, const float *x,
+                                                                long x_step, float *y, long y_step,
+                                                                int onto, const int rows)
 {
     vector low[TILE], high[TILE];
-    const float *panel = m.panels + first * m.in;
-    vector bias_low = *(const vector *)(m.bias + first);
-    vector bias_high = *(const vector *)(m.bias + first + WIDTH);
     for (int r = 0; r < rows; r++) {
-        low[r] = bias_low;
-        high[r] = bias_high;
+        low[r] = bias ? *(const vector *)bias : (vector){0};
+        high[r] = bias ? *(const vector *)(bias + WIDTH) : (vector){0};
         if (onto) {
-            low[r] += *(vector *)(y + r * y_step + first);
-            high[r] += *(vector *)(y + r * y_step + first + WIDTH);
+            low[r] += *(vector *)(y + r * y_step);
+            high[r] += *(vector *)(y + r * y_step + WIDTH);
         }
     }
-    for (long k = 0; k < m.in; k++) {
+    for (long k = 0; k < depth; k++) {
         vector w_low = *(const vector *)(panel + k * PANEL);
         vector w_high = *(const vector *)(panel + k * PANEL + WIDTH);
-        /* Large networks' weights come from the last cache or from memory: the next panel's are
-         * fetched while these are computed with. */
-        __builtin_prefetch(panel + (m.in + k) * PANEL);
+        /* Large networks' weights come from the last cache or from memory: the next ones are fetched
+         * into the second cache while these are computed with. */
+        __builtin_prefetch(panel + (DEPTH + k) * PANEL, 0, 2);
         for (int r = 0; r < rows; r++) {
             low[r] += w_low * x[r * x_step + k];
             high[r] += w_high * x[r * x_step + k];
         }
     }
     for (int r = 0; r < rows; r++) {
-        *(vector *)(y + r * y_step + first) = low[r];
-        *(vector *)(y + r * y_step + first + WIDTH) = high[r];
+        *(vector *)(y + r * y_step) = low[r];
+        *(vector *)(y + r * y_step + WIDTH) = high[r];
     }
 }
 
@@ -100,18 +100,26 @@ static inline __attribute__((always_inline)) void multiply_rows(struct matrix m,
 static void multiply(struct matrix m, const float *x, long x_step, long rows, float *y, int onto)
 {
     long tiles = (rows + TILE - 1) / TILE, size = (rows + tiles - 1) / tiles;
+    const float *panel = m.panels;
     for (long first = 0; first < m.out; first += PANEL) {
-        for (long row = 0; row < rows; row += size) {
-            const float *from = x + row * x_step;
-            float *to = y + row * m.out;
-            switch (rows - row < size ? rows - row : size) {
-            case 1: multiply_rows(m, first, from, x_step, to, m.out, onto, 1); break;
-            case 2: multiply_rows(m, first, from, x_step, to, m.out, onto, 2); break;
-            case 3: multiply_rows(m, first, from, x_step, to, m.out, onto, 3); break;
-            case 4: multiply_rows(m, first, from, x_step, to, m.out, onto, 4); break;
-            case 5: multiply_rows(m, first, from, x_step, to, m.out, onto, 5); break;
-            default: multiply_rows(m, first, from, x_step, to, m.out, onto, 6);
+        for (long k = 0; k < m.in; k += DEPTH) {
+            long depth = m.in - k < DEPTH ? m.in - k : DEPTH;
+            const float *bias = k ? NULL : m.bias + first;
+            for (long row = 0; row < rows; row += size) {
+                const float *from = x + row * x_step + k;
+                float *to = y + row * m.out + first;
+#define ROWS(n) multiply_rows(panel, depth, bias, from, x_step, to, m.out, onto || k, n)
+                switch (rows - row < size ? rows - row : size) {
+                case 1: ROWS(1); break;
+                case 2: ROWS(2); break;
+                case 3: ROWS(3); break;
+                case 4: ROWS(4); break;
+                case 5: ROWS(5); break;
+                default: ROWS(6);
+                }
+#undef ROWS
             }
+            panel += depth * PANEL;
         }
     }
 }
