@@ -22,6 +22,7 @@ COMPILED = {
     "softmax": ("causal", "net_conf.activate=softmax"),
     "lookahead": ("causal", *DEEPER, "net_conf.lookahead=5"),
     "more than a panel": ("causal", "net_conf.N=70", "net_conf.B=33", "net_conf.H=40"),
+    "inputs in three steps": ("causal", "net_conf.N=300", "net_conf.B=20", "net_conf.H=257"),
     "L 2": ("causal", "net_conf.L=2"),
     "spectral": ("spectral_causal", *DEEPER),
     "spectral, half overlapping": ("spectral_causal", "net_conf.overlap=2"),
