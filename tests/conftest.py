@@ -11,7 +11,7 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Bytecode is kept, whatever the environment says: the programs that tests start import PyTorch and
-# Lightning hundreds of times, and to compile these anew takes longer than what is tested.
+# Lightning hundreds of times, and to compile these again takes longer than what is tested.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

@@ -28,7 +28,7 @@ COMMAND = ["--nj", "2", "--", *TINY]
 CHANGING = ["real_time_factor", "date", "commit", "command"]
 
 # Bytecode is copied, too, and holds for the copies, which are as old as what they are copies of;
-# to compile it anew takes half of a run of recorders. Python renames it when it is whole.
+# to compile it again takes half of a run of recorders. Python renames it when it is whole.
 half_written = shutil.ignore_patterns("*.pyc.*")
 
 

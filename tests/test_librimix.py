@@ -32,7 +32,7 @@ GENDERS = {
 
 
 def make_version(storage, n_src=2, rate=8000, mode="min", paths=str):
-    """Write one version of LibriMix; ``paths`` makes of a file what stands in the tables."""
+    """Write one version of LibriMix; ``paths`` makes of a file what is in the tables."""
     folder = storage / f"Libri{n_src}Mix" / f"wav{rate // 1000}k" / mode
     (folder / "metadata").mkdir(parents=True)
     for part, speakers in SPEAKERS.items():

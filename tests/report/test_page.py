@@ -1,4 +1,4 @@
-"""What stands in the page of the report, without a browser."""
+"""What is in the page of the report, without a browser."""
 
 import base64
 import io

@@ -17,7 +17,7 @@ FADE_SECONDS = 0.01  # from the estimates of one segment to those of the next
 class SegmentStreamer:
     """Feeds a network that is not causal with segments that overlap, as samples come.
 
-    Each time half of the lookahead has come, the last 4 s are separated anew. The estimates of a
+    Each time half of the lookahead has come, the last 4 s are separated again. The estimates of a
     segment are put in the order that fits those of the segment before best where both are, in the
     least-squares sense, and take over from them in a short fade. So every estimate has seen at
     least half of the lookahead, and speakers who are silent for 4 s may come back exchanged.

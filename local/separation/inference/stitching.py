@@ -102,7 +102,7 @@ def find_orders(seams: Sequence[np.ndarray], voices: Sequence[Voices]) -> list[t
 
     Segments between weak seams are first put together by their voices, those that were heard
     longest before the others; then the orders of all segments that fit seams and voices best are
-    found by dynamic programming, and the mean voices anew, until nothing changes.
+    found by dynamic programming, and the mean voices again, until nothing changes.
 
     Args:
         seams: between segment and next, of :func:`compare_seam`; one less than there are segments.

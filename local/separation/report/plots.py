@@ -35,7 +35,7 @@ def draw(path: Path, plot: Callable[..., bytes], *data: Any) -> None:
     """Draw a plot into a PNG file, unless the one there is whole and drawn by this code of this.
 
     Args:
-        path: the file; what it was drawn from stands in it (``Source``), as a digest.
+        path: the file; a digest of what it was drawn from is in it (``Source``).
         plot: such as :func:`training_curve`.
         data: its arguments.
     """
@@ -46,7 +46,7 @@ def draw(path: Path, plot: Callable[..., bytes], *data: Any) -> None:
 
 
 def _source_of(path: Path) -> str:
-    """What stands in a picture as its ``Source``; empty where there is none, or no whole one."""
+    """The ``Source`` of a picture; empty where there is none, or no whole picture."""
     if not path.is_file():
         return ""
     try:
